@@ -1,0 +1,98 @@
+//! `armor`, the program for people: parses the command line, opens the home, runs the command and
+//! reports. What the commands do is in `armor-commands`.
+
+mod console;
+mod parser;
+mod report;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use armor::commands::{Call, ExitStatus};
+use armor::{Armor, Environment};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::console::Terminal;
+use crate::parser::Parsed;
+
+/// How long a command has to end by itself after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(3);
+/// The exit code of what was ended by Ctrl-C, as of every program: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let parsed = match parser::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => return report::usage(&error),
+    };
+    let environment = Environment::of_process();
+    log_to_stderr(&environment);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return report::fatal(&error),
+    };
+    let code = runtime.block_on(run(parsed, environment));
+    // A thread may still wait in a file's lock or in a read; nothing depends on it any more.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(parsed: Parsed, environment: Environment) -> ExitCode {
+    let mut builder = Armor::builder(environment);
+    for (key, value) in parsed.settings {
+        builder = builder.set(key, value);
+    }
+    let armor = match builder.open().await {
+        Ok(armor) => armor,
+        Err(error) => return report::error(&error, parsed.json),
+    };
+    let cancelled = CancellationToken::new();
+    let call = Call {
+        context: armor.context().clone(),
+        arguments: parsed.arguments,
+        console: Arc::new(Terminal::new(parsed.json)),
+        cancelled: cancelled.clone(),
+    };
+    // A task of its own: it may block in a prompt, and Ctrl-C has to be heard all the same.
+    let running = tokio::spawn((parsed.command.run)(call));
+    let outcome = tokio::select! {
+        outcome = running => outcome,
+        () = interrupted(&cancelled) => return ExitCode::from(INTERRUPTED),
+    };
+    let Ok(outcome) = outcome else { return ExitCode::FAILURE };
+    let code = match &outcome {
+        Ok(outcome) => report::outcome(outcome, parsed.json),
+        Err(error) => report::error(error, parsed.json),
+    };
+    armor.close().await;
+    code
+}
+
+/// Waits for Ctrl-C and lets the command end by itself; returns when it takes too long for that, or
+/// at a second Ctrl-C.
+async fn interrupted(cancelled: &CancellationToken) {
+    // Without signals there is nothing to wait for.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    cancelled.cancel();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = tokio::time::sleep(GRACE) => {}
+    }
+}
+
+fn log_to_stderr(environment: &Environment) {
+    let wanted = environment.get(Environment::LOG).unwrap_or("warn");
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::builder().parse_lossy(wanted))
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// The exit code as the operating system takes it.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    ExitCode::from(status.number())
+}

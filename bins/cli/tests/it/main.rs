@@ -1,0 +1,8 @@
+//! `armor` as a person and as a program sees it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod help;
+mod settings;
+mod support;
+mod tasks;

@@ -1,0 +1,9 @@
+//! `armor-mcp` as its clients see it, on the real engine.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod clients;
+mod killed;
+mod many;
+mod support;

@@ -1,0 +1,185 @@
+//! The composition root: configuration, registry, consumers, runtime, lifecycle.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use armor_commands::Context;
+use armor_core::config::{Configuration, Environment, Sources};
+use armor_core::event::{Consumer, EventLog};
+use armor_core::id::{IdSource, RandomIds};
+use armor_core::sandbox::{Images, Runtime, UserIds};
+use armor_core::time::{Clock, SystemClock};
+use armor_docker::{DockerImages, DockerRuntime, Endpoint, Engine};
+use armor_events::{Bus, Consumers, Pattern, Subscription};
+use armor_git::{Allowed, Git};
+use armor_lifecycle::{Instances, Janitor, Lifecycle, LifecycleSettings, Parts};
+use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
+use armor_registry::{Registry, SqliteRegistry};
+
+use crate::OpenError;
+
+/// How long closing waits for the consumers to write what was committed. They catch up when the
+/// home is opened again.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// How long it waits for what a consumer does just then.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Puts an [`Armor`] together.
+#[derive(Debug)]
+pub struct Builder {
+    environment: Environment,
+    flags: Vec<(String, String)>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Builder {
+    /// Sets a configuration key, over every other layer.
+    #[must_use]
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.flags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Takes the time from another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes ids from another source.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Opens the home, making it if it is not there, and puts right what a dead process left.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used, or the database cannot be opened. An engine that is
+    /// not there is no error until a sandbox is needed.
+    pub async fn open(self) -> Result<Armor, OpenError> {
+        let home = self.environment.armor_home();
+        let mut sources = Sources::gather(self.environment.clone(), home.clone())?;
+        sources.flags = self.flags;
+        let configuration = Configuration::load(&sources)?;
+        let settings = configuration.settings();
+
+        let folders = TaskFolders::open(&home)?;
+        let registry: Arc<dyn Registry> = Arc::new(
+            SqliteRegistry::open(&settings.database.path, self.clock.clone(), self.ids.clone())
+                .await?,
+        );
+        let log: Arc<dyn EventLog> = registry.clone();
+
+        let endpoint = Endpoint::discover(&settings.engine.host, &self.environment)?;
+        let engine = Arc::new(Engine::new(endpoint, settings.engine.timeout()));
+        let runtime: Arc<dyn Runtime> =
+            Arc::new(DockerRuntime::new(engine.clone(), registry.home_id().clone()));
+        let images: Arc<dyn Images> =
+            Arc::new(DockerImages::new(engine, home.join("locks").join(".images")));
+
+        let consumers: Vec<Arc<dyn Consumer>> = vec![
+            Arc::new(AuditTrail::new(folders.clone(), registry.clone())),
+            Arc::new(StateMirror::new(folders.clone(), registry.clone())),
+            // Last: it removes what the others write to.
+            Arc::new(Janitor::new(registry.clone(), runtime.clone(), folders.clone())),
+        ];
+        let lock = home.join("locks").join(".consumers");
+        let consumers = Arc::new(Consumers::start(log.clone(), consumers, lock));
+        let bus = Bus::start(log).await?;
+
+        let lifecycle = Lifecycle::new(
+            Parts {
+                registry: registry.clone(),
+                runtime,
+                images,
+                consumers: consumers.clone(),
+                folders,
+                instances: Instances::new(&home),
+                git: Git::default(),
+                clock: self.clock,
+                ids: self.ids,
+            },
+            lifecycle_settings(&settings, &home),
+        );
+        lifecycle.recover().await?;
+        let user = self.environment.user().map(str::to_owned);
+        let context = Context { lifecycle, configuration, home, user };
+        Ok(Armor { context, registry, consumers, bus })
+    }
+}
+
+fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> LifecycleSettings {
+    let mut roots = settings.workspace.allowed_roots.clone();
+    // The demonstration makes its repository there.
+    roots.push(home.join("demo"));
+    // Working copies are the agents' own: git must not run there on the host.
+    let allowed = Allowed { roots, forbidden: vec![home.join("tasks")] };
+    LifecycleSettings {
+        sandbox: settings.sandbox_request(),
+        execution: settings.execution.clone(),
+        allowed,
+        user: commands_user(),
+    }
+}
+
+/// Who commands are: the user who runs Armor, or an unprivileged one where that is root.
+fn commands_user() -> UserIds {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    if uid.is_root() {
+        UserIds::UNPRIVILEGED
+    } else {
+        UserIds { uid: uid.as_raw(), gid: gid.as_raw() }
+    }
+}
+
+/// An open home.
+#[derive(Debug)]
+pub struct Armor {
+    context: Context,
+    registry: Arc<dyn Registry>,
+    consumers: Arc<Consumers>,
+    bus: Bus,
+}
+
+impl Armor {
+    /// Begins to put one together, in this environment.
+    pub fn builder(environment: Environment) -> Builder {
+        Builder {
+            environment,
+            flags: Vec::new(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds::default()),
+        }
+    }
+
+    /// The tasks.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.context.lifecycle
+    }
+
+    /// What commands work on.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Follows the events that match, from now on.
+    pub fn subscribe(&self, pattern: Pattern) -> Subscription {
+        self.bus.subscribe(pattern)
+    }
+
+    /// Waits, for a bounded time, until the consumers have written what was committed, and lets go
+    /// of the database.
+    pub async fn close(self) {
+        let head = *self.registry.appended().borrow();
+        if !self.consumers.caught_up(head, CLOSE_LIMIT).await {
+            tracing::warn!(%head, "closed before the consumers were done; they catch up later");
+        }
+        self.consumers.stop(STOP_LIMIT).await;
+        self.registry.close().await;
+    }
+}

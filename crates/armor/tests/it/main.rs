@@ -1,0 +1,8 @@
+//! The composed system through the facade, on the real engine and real git.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ends;
+mod git;
+mod sandbox;
+mod support;

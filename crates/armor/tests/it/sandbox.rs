@@ -1,0 +1,165 @@
+//! The sandbox of a task: gone and made again, busy, lost.
+
+use std::time::Duration;
+
+use armor::{CommandLine, CreateTask, Execute};
+use armor_core::error::{Code, Diagnostic};
+use armor_core::execution::ExecutionStatus;
+use armor_testkit::{Home, engine, require_engine};
+use bollard::query_parameters::RemoveContainerOptionsBuilder;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{attach, attached, events, open, run, sh};
+
+// R40: a container that is gone is noticed and made again, with all that is kept.
+#[tokio::test]
+async fn engine_a_sandbox_that_is_gone_is_made_again_with_workspace_and_memory() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    sh(&armor, &task, "echo kept > file; echo kept > ~/memory; echo lost > /tmp/lost").await;
+    let find = async || armor.lifecycle().runtime().find(&task.id).await.unwrap().unwrap().id;
+    let force = RemoveContainerOptionsBuilder::new().force(true).build();
+    let first = find().await;
+    engine::docker().remove_container(first.as_str(), Some(force)).await.unwrap();
+    assert_eq!(sh(&armor, &task, "cat file ~/memory; ls /tmp").await, "kept\nkept\n");
+    assert_ne!(find().await, first);
+    engine::docker().kill_container(find().await.as_str(), None).await.unwrap();
+    assert_eq!(sh(&armor, &task, "cat file").await, "kept\n");
+    let named: Vec<_> = events(&armor, &task)
+        .await
+        .into_iter()
+        .filter(|name| name.starts_with("sandbox"))
+        .collect();
+    assert_eq!(named, ["sandbox:created", "sandbox:lost", "sandbox:created", "sandbox:restarted"]);
+    armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    armor.close().await;
+    assert!(home.leftovers().await.is_empty());
+}
+
+#[tokio::test]
+async fn engine_a_command_whose_sandbox_goes_away_is_interrupted_and_the_task_goes_on() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let (begun, mut pieces) = tokio::sync::mpsc::channel(8);
+    let command = CommandLine::Shell("echo begun; sleep 1000".to_owned());
+    let request = Execute { live: Some(begun), ..Execute::new(command) };
+    let (lifecycle, id) = (armor.lifecycle().clone(), task.id.clone());
+    let running = tokio::spawn(async move {
+        lifecycle.execute(id.as_str(), request, CancellationToken::new()).await
+    });
+    assert!(pieces.recv().await.is_some());
+    let sandbox = armor.lifecycle().runtime().find(&task.id).await.unwrap().unwrap().id;
+    engine::docker().kill_container(sandbox.as_str(), None).await.unwrap();
+    let report = running.await.unwrap().unwrap();
+    assert_eq!(report.execution.status(), ExecutionStatus::Interrupted);
+    assert_eq!(report.problem.unwrap().code, Code::ExecutionInterrupted);
+    assert_eq!(report.stdout.text, "begun\n");
+    assert_eq!(sh(&armor, &task, "echo alive").await, "alive\n");
+}
+
+// R52: the caller that goes away does not take the command with it; cancelling does.
+#[tokio::test]
+async fn engine_a_command_outlives_its_caller_and_ends_when_cancelled() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let execute = |line: &str, cancelled: CancellationToken| {
+        let (lifecycle, id) = (armor.lifecycle().clone(), task.id.clone());
+        let request = Execute::new(CommandLine::Shell(line.to_owned()));
+        tokio::spawn(async move { lifecycle.execute(id.as_str(), request, cancelled).await })
+    };
+    let caller = execute("touch begun; sleep 1; echo done", CancellationToken::new());
+    let file = armor.lifecycle().folder(&task.id).workspace().join("begun");
+    while !file.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    caller.abort();
+    let registry = armor.lifecycle().registry();
+    let ended = loop {
+        let latest = registry.executions(&task.id, 1).await.unwrap().remove(0);
+        if latest.end.is_some() {
+            break latest;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let end = ended.end.as_ref().unwrap();
+    assert_eq!(
+        (ended.status(), end.exit_code, end.stdout_bytes),
+        (ExecutionStatus::Exited, Some(0), 5)
+    );
+
+    let cancelled = CancellationToken::new();
+    let caller = execute("sleep 1000", cancelled.clone());
+    while registry.running_executions().await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    cancelled.cancel();
+    let report = caller.await.unwrap().unwrap();
+    assert_eq!(report.execution.status(), ExecutionStatus::Killed);
+    assert_eq!(sh(&armor, &task, "ps | grep -c '[s]leep 1000' || true").await, "0\n");
+}
+
+// Two processes, one task: both attach, both work, one sandbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn engine_the_same_agent_attaching_from_two_processes_gets_one_sandbox() {
+    require_engine!();
+    let home = Home::new();
+    let (one, two) = (open(&home).await, open(&home).await);
+    let task = one.lifecycle().create(CreateTask::named("shared".parse().unwrap())).await.unwrap();
+    let (first, second) = tokio::join!(attach(&one, &task), attach(&two, &task));
+    first.unwrap();
+    second.unwrap();
+    let (first, second) =
+        tokio::join!(sh(&one, &task, "hostname; echo one"), sh(&two, &task, "echo two"));
+    assert_eq!((first.as_str(), second.as_str()), ("sandbox\none\n", "two\n"));
+    assert_eq!(one.lifecycle().runtime().list().await.unwrap().len(), 1);
+    let made = events(&one, &task).await.into_iter().filter(|name| *name == "sandbox:created");
+    assert_eq!(made.count(), 1);
+    // One ends it; the other finds it ended, and makes no sandbox again.
+    two.lifecycle().cancel(task.id.as_str(), None).await.unwrap();
+    assert_eq!(run(&one, &task, "true").await.unwrap_err().code(), Code::TaskNotRunning);
+    assert!(one.lifecycle().runtime().list().await.unwrap().is_empty());
+}
+
+// A reader that stalls takes neither the time limit nor the cancellation away.
+#[tokio::test]
+async fn engine_a_listener_that_does_not_listen_does_not_hold_a_command_up() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let (live, _never_read) = tokio::sync::mpsc::channel(1);
+    let request = Execute {
+        live: Some(live),
+        timeout: Some(Duration::from_millis(500)),
+        ..Execute::new(CommandLine::Shell("yes".to_owned()))
+    };
+    let execute = armor.lifecycle().execute(task.id.as_str(), request, CancellationToken::new());
+    let report = tokio::time::timeout(Duration::from_secs(30), execute).await.unwrap().unwrap();
+    assert_eq!(report.execution.status(), ExecutionStatus::TimedOut);
+    assert_eq!(sh(&armor, &task, "ps | grep -c '[y]es' || true").await, "0\n");
+}
+
+// A time limit that ends before the engine has even started the command still ends the command.
+#[tokio::test]
+async fn engine_a_command_whose_limit_is_shorter_than_its_start_does_not_run_on() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    for millis in [1, 2, 5, 10, 15, 20] {
+        let command = CommandLine::Shell("sleep 1000".to_owned());
+        let timeout = Some(Duration::from_millis(millis));
+        let request = Execute { timeout, ..Execute::new(command) };
+        let execute =
+            armor.lifecycle().execute(task.id.as_str(), request, CancellationToken::new());
+        let report = execute.await.unwrap();
+        assert_eq!(report.execution.status(), ExecutionStatus::TimedOut, "{millis} ms");
+        assert_eq!(sh(&armor, &task, "ps | grep -c '[s]leep 1000' || true").await, "0\n");
+    }
+}

@@ -1,0 +1,76 @@
+//! Measures Armor beside what a user would have instead, in one run on one machine.
+//!
+//! Each area takes turns between ours and its baseline, after a warm-up, in several rounds; a
+//! ratio never compares figures of different runs. `cargo xtask bench` is the way to call it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+mod arguments;
+mod machine;
+mod registry;
+mod row;
+mod sandbox;
+mod table;
+mod times;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use arguments::{Area, Arguments};
+use machine::Machine;
+use row::Row;
+
+/// What a step gives, or why it failed.
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// Under a minute an area.
+    Quick,
+    /// Until a p99 means something.
+    Full,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match arguments::parse(std::env::args().skip(1)) {
+        // Dropping what runs removes what it made.
+        Ok(arguments) => tokio::select! {
+            outcome = run(&arguments) => outcome,
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        },
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("armor-bench: {}", armor_core::error::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Outcome {
+    if arguments.areas.contains(&Area::Sandbox) {
+        sandbox::ensure_engine().await?;
+    }
+    let machine = Machine::look().await?;
+    let mut rows = Vec::new();
+    for area in &arguments.areas {
+        rows.extend(match area {
+            Area::Registry => registry::measure(arguments.effort).await?,
+            Area::Sandbox => sandbox::measure(arguments.effort).await?,
+        });
+    }
+    print(&machine, &rows, arguments.json)
+}
+
+fn print(machine: &Machine, rows: &[Row], json: bool) -> Outcome {
+    if json {
+        println!("{}", serde_json::to_string_pretty(rows)?);
+    } else {
+        println!("{machine}\n\n{}", table::render(rows));
+    }
+    Ok(())
+}

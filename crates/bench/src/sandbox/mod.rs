@@ -1,0 +1,73 @@
+//! Sandboxes and commands in them, beside the bare engine.
+//!
+//! The baseline talks to the same engine through the same client library, and its container has
+//! the same hardening, which [`bare`] writes out by hand and is checked before anything is timed:
+//! what differs is our overhead. Whatever is made is removed, also when a measurement fails.
+
+mod bare;
+mod lifecycle;
+mod place;
+mod runtime;
+
+use crate::row::{Row, Subject, Target, Unit};
+use crate::times::Times;
+use crate::{Effort, Outcome};
+use place::Place;
+
+/// How much of everything is done.
+#[derive(Debug, Clone, Copy)]
+struct Amount {
+    rounds: usize,
+    /// Sandboxes made in a round, on each side.
+    sandboxes: usize,
+    /// Commands run in each of them.
+    commands: usize,
+}
+
+/// Fails when there is no engine; makes the tests' image where there is one.
+pub(crate) async fn ensure_engine() -> Outcome {
+    bare::connect().await.map_err(|error| {
+        let cause = armor_core::error::chain(error.as_ref());
+        format!("the sandbox area needs a container engine, and none answers: {cause}")
+    })?;
+    armor_testkit::engine::is_there().await;
+    Ok(())
+}
+
+/// The engine's name and version, or that there is none.
+pub(crate) async fn engine_version() -> String {
+    let version = async {
+        let docker = bare::connect().await?;
+        let version = docker.version().await?.version.unwrap_or_default();
+        Ok::<_, Box<dyn std::error::Error>>(format!("{version}, API {}", docker.client_version()))
+    };
+    version.await.unwrap_or_else(|_| "none answers".to_owned())
+}
+
+/// Measures the area.
+pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
+    let amount = match effort {
+        Effort::Quick => Amount { rounds: 5, sandboxes: 2, commands: 15 },
+        Effort::Full => Amount { rounds: 10, sandboxes: 10, commands: 10 },
+    };
+    let place = Place::new().await?;
+    place.check_same_hardening().await?;
+    let runtime = runtime::measure(&place, amount).await?;
+    let lifecycle = lifecycle::measure(&place, amount).await?;
+    Ok(vec![
+        row("create + start", &runtime.create, "bare Docker API", None),
+        row("exec `true`", &runtime.exec, "bare exec", None),
+        row("remove", &runtime.remove, "bare remove", None),
+        row("execute `true`, full path", &lifecycle.execute, "bare exec", Some(Target::Ratio(1.3))),
+        row(
+            "create + attach + first command",
+            &lifecycle.first,
+            "bare create + start + exec",
+            Some(Target::RatioLater(1.15)),
+        ),
+    ])
+}
+
+fn row(name: &'static str, times: &Times, baseline: &'static str, target: Option<Target>) -> Row {
+    Row::new(Subject { area: "sandbox", name, unit: Unit::Millis, baseline, target }, times)
+}

@@ -1,0 +1,94 @@
+//! The runtime's own calls beside the engine's: make and start, run a command, remove.
+
+use armor_core::id::{IdSource, SandboxId};
+use armor_core::sandbox::{CommandExit, ExecRequest, Limits, Runtime, SandboxSpec, paths};
+use armor_core::time::{Clock, SystemClock};
+use tokio::sync::mpsc;
+
+use super::Amount;
+use super::place::Place;
+use crate::Outcome;
+use crate::times::{Side, Times, order};
+
+/// The times of each call.
+pub(super) struct Measured {
+    pub(super) create: Times,
+    pub(super) exec: Times,
+    pub(super) remove: Times,
+}
+
+/// Measures them, one sandbox of each side at a time.
+pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Measured> {
+    let mut measured =
+        Measured { create: Times::new()?, exec: Times::new()?, remove: Times::new()? };
+    for turn in 0..2 {
+        measured.a_sandbox_of_each(place, turn, amount.commands).await?;
+    }
+    measured.create.forget();
+    measured.exec.forget();
+    measured.remove.forget();
+    for turn in 0..amount.rounds * amount.sandboxes {
+        measured.a_sandbox_of_each(place, turn, amount.commands).await?;
+    }
+    Ok(measured)
+}
+
+impl Measured {
+    async fn a_sandbox_of_each(&mut self, place: &Place, turn: usize, commands: usize) -> Outcome {
+        let spec = place.spec(Limits::default())?;
+        let (mut ours, mut bare) = (None, None);
+        for side in order(turn) {
+            match side {
+                Side::Ours => ours = Some(self.create.ours(create(place, &spec)).await?),
+                Side::Baseline => {
+                    let work = place.bare.create_and_start(&spec);
+                    bare = Some(self.create.baseline(work).await?);
+                }
+            }
+        }
+        let (Some(ours), Some(bare)) = (ours, bare) else {
+            return Err("a side had no turn".into());
+        };
+        for command in 0..commands {
+            for side in order(command) {
+                match side {
+                    Side::Ours => self.exec.ours(exec(place, &ours, &spec)).await?,
+                    Side::Baseline => {
+                        let work = place.bare.exec(&bare, spec.user, &[], &["true"]);
+                        self.exec.baseline(work).await?;
+                    }
+                }
+            }
+        }
+        for side in order(turn) {
+            match side {
+                Side::Ours => self.remove.ours(place.runtime.remove(&spec.task)).await?,
+                Side::Baseline => self.remove.baseline(place.bare.remove(&bare)).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn create(place: &Place, spec: &SandboxSpec) -> Outcome<SandboxId> {
+    let sandbox = place.runtime.create(spec).await?.id;
+    place.runtime.start(&sandbox, spec).await?;
+    Ok(sandbox)
+}
+
+async fn exec(place: &Place, sandbox: &SandboxId, spec: &SandboxSpec) -> Outcome {
+    let request = ExecRequest {
+        execution: place.ids.execution_id(SystemClock.now()),
+        argv: vec!["true".to_owned()],
+        user: spec.user,
+        cwd: paths::WORKSPACE.to_owned(),
+        env: Vec::new(),
+        stdin: None,
+    };
+    // `true` writes nothing, so nobody has to read.
+    let (sender, _receiver) = mpsc::channel(64);
+    match place.runtime.exec(sandbox, request, sender).await? {
+        CommandExit::Code(0) => Ok(()),
+        exit => Err(format!("`true` ended with {exit:?}").into()),
+    }
+}

@@ -1,0 +1,107 @@
+//! What a command is, and the list of all of them.
+
+use std::sync::Arc;
+
+use armor_core::config::Configuration;
+use armor_core::sandbox::{OutputChunk, Progress};
+use armor_lifecycle::Lifecycle;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Argument, Arguments};
+use crate::{CommandError, ExitStatus, config, demo, doctor, exec, image, logs, task};
+
+/// A command.
+#[derive(Debug)]
+pub struct Command {
+    /// What it is called; with a space, the second word belongs to the first (`image build`).
+    pub name: &'static str,
+    /// What it is for, in one line.
+    pub about: &'static str,
+    /// What it takes.
+    pub arguments: &'static [Argument],
+    /// What it does.
+    pub run: fn(Call) -> BoxFuture<'static, Result<Outcome, CommandError>>,
+}
+
+/// Every command, in the order in which help lists them.
+pub static COMMANDS: &[Command] = &[
+    task::create::COMMAND,
+    task::list::COMMAND,
+    task::show::COMMAND,
+    exec::COMMAND,
+    logs::COMMAND,
+    task::events::COMMAND,
+    task::detach::COMMAND,
+    task::complete::COMMAND,
+    task::stop::COMMAND,
+    task::cleanup::COMMAND,
+    image::BUILD,
+    image::LIST,
+    config::SHOW,
+    doctor::COMMAND,
+    demo::COMMAND,
+];
+
+/// What commands work on.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The tasks.
+    pub lifecycle: Lifecycle,
+    /// The configuration, with the origin of each value.
+    pub configuration: Configuration,
+    /// Armor's home.
+    pub home: std::path::PathBuf,
+    /// Who gives the commands, as far as it is known.
+    pub user: Option<String>,
+}
+
+/// Whom a command speaks with while it runs.
+pub trait Console: Progress {
+    /// Takes output of a command in a sandbox as it comes. An error says that nobody reads it.
+    fn output(&self, chunk: &OutputChunk) -> std::io::Result<()>;
+
+    /// Asks whether to go on. False where nobody can be asked.
+    fn confirm(&self, question: &str) -> bool;
+
+    /// What the command in a sandbox is to read.
+    fn stdin(&self) -> std::io::Result<Vec<u8>>;
+}
+
+/// One use of a command.
+#[derive(Clone)]
+pub struct Call {
+    /// What to work on.
+    pub context: Context,
+    /// What was given.
+    pub arguments: Arguments,
+    /// Whom to speak with.
+    pub console: Arc<dyn Console>,
+    /// Cancelled when the user wants it to end (Ctrl-C).
+    pub cancelled: CancellationToken,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("arguments", &self.arguments).finish_non_exhaustive()
+    }
+}
+
+/// What a command gives.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// For programs.
+    pub json: Value,
+    /// For people; nothing where all was said while it ran.
+    pub text: String,
+    /// How the program ends.
+    pub exit: ExitStatus,
+}
+
+impl Outcome {
+    /// An outcome of a command that went well.
+    pub(crate) fn well(json: &impl serde::Serialize, text: String) -> Result<Self, CommandError> {
+        Ok(Self { json: serde_json::to_value(json)?, text, exit: ExitStatus::Success })
+    }
+}

@@ -1,0 +1,157 @@
+//! `doctor`: whether all that Armor needs is there, and what to do where it is not.
+
+use armor_core::error::{Diagnostic, Report};
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{Call, Command, CommandError, ExitStatus, Outcome};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "doctor",
+    about: "Check the engine, the images, the database and git, and say what to do",
+    arguments: &[],
+    run: |call| run(call).boxed(),
+};
+
+/// How something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Ok,
+    Note,
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    what: &'static str,
+    health: Health,
+    finding: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+}
+
+impl Check {
+    fn ok(what: &'static str, finding: String) -> Self {
+        Self { what, health: Health::Ok, finding, next_step: None }
+    }
+
+    fn note(what: &'static str, finding: String, next_step: &str) -> Self {
+        Self { what, health: Health::Note, finding, next_step: Some(next_step.to_owned()) }
+    }
+
+    fn bad(what: &'static str, error: &impl Diagnostic) -> Self {
+        let Report { code, message, next_step } = Report::of(error);
+        Self { what, health: Health::Bad, finding: format!("{message} [{code}]"), next_step }
+    }
+}
+
+async fn run(call: Call) -> Result<Outcome, CommandError> {
+    let mut checks = vec![git(&call).await];
+    checks.extend(database(&call).await);
+    let engine = engine(&call).await;
+    let engine_answers = engine.health != Health::Bad;
+    checks.push(engine);
+    if engine_answers {
+        checks.extend(images(&call).await);
+        checks.push(leftovers(&call).await);
+    }
+    let text: Vec<_> = checks.iter().map(shown).collect();
+    let is_bad = checks.iter().any(|check| check.health == Health::Bad);
+    Ok(Outcome {
+        json: json!({ "healthy": !is_bad, "checks": checks }),
+        text: text.join("\n"),
+        exit: if is_bad { ExitStatus::Unavailable } else { ExitStatus::Success },
+    })
+}
+
+fn shown(check: &Check) -> String {
+    let mark = match check.health {
+        Health::Ok => "ok   ",
+        Health::Note => "note ",
+        Health::Bad => "BAD  ",
+    };
+    let next = check.next_step.as_ref().map(|next| format!("\n     next: {next}"));
+    format!("{mark}{}: {}{}", check.what, check.finding, next.unwrap_or_default())
+}
+
+async fn git(call: &Call) -> Check {
+    match call.context.lifecycle.git().version().await {
+        Ok(version) => Check::ok("git", version.0),
+        Err(error) => Check::bad("git", &error),
+    }
+}
+
+async fn database(call: &Call) -> Vec<Check> {
+    let registry = call.context.lifecycle.registry();
+    let integrity = match registry.check().await {
+        Ok(found) if found.is_empty() => {
+            Check::ok("database", "its integrity check passes".to_owned())
+        }
+        Ok(found) => Check {
+            what: "database",
+            health: Health::Bad,
+            finding: found.join("; "),
+            next_step: Some(
+                "Stop every Armor on this home and copy the database away before anything else."
+                    .to_owned(),
+            ),
+        },
+        Err(error) => Check::bad("database", &error),
+    };
+    let running = match registry.running_executions().await {
+        Ok(running) => Check::ok("executions", format!("{} running", running.len())),
+        Err(error) => Check::bad("executions", &error),
+    };
+    vec![integrity, running]
+}
+
+async fn engine(call: &Call) -> Check {
+    match call.context.lifecycle.runtime().probe().await {
+        Ok(info) => Check::ok(
+            "engine",
+            format!(
+                "{} {} (API {}) at {}, cgroup v{}, {}",
+                info.name,
+                info.version,
+                info.api_version,
+                info.endpoint,
+                info.cgroup_version,
+                info.security.join(", ")
+            ),
+        ),
+        Err(error) => Check::bad("engine", &error),
+    }
+}
+
+async fn images(call: &Call) -> Vec<Check> {
+    match call.context.lifecycle.images().known().await {
+        Ok(known) => known
+            .into_iter()
+            .map(|(image, is_there)| {
+                if is_there {
+                    Check::ok("image", format!("{image} is there"))
+                } else {
+                    Check::note(
+                        "image",
+                        format!("{image} is not built yet"),
+                        "It is built when it is first needed, or with `armor image build all`.",
+                    )
+                }
+            })
+            .collect(),
+        Err(error) => vec![Check::bad("image", &error)],
+    }
+}
+
+/// Sandboxes that no live task needs are removed on the spot: nothing is lost with them.
+async fn leftovers(call: &Call) -> Check {
+    match call.context.lifecycle.sweep().await {
+        Ok(0) => Check::ok("sandboxes", "none without a live task".to_owned()),
+        Ok(removed) => {
+            Check::ok("sandboxes", format!("{removed} without a live task were removed"))
+        }
+        Err(error) => Check::bad("sandboxes", &error),
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong with a command.
+
+use armor_core::error::{Code, Diagnostic};
+use armor_core::id::InvalidId;
+use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
+use armor_core::task::{InvalidField, UnknownStatus};
+use armor_git::GitError;
+use armor_lifecycle::LifecycleError;
+use armor_persistence::StorageError;
+use armor_registry::RegistryError;
+
+/// An error of a command.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What the command does failed.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The runtime failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A file failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A field of a task is wrong.
+    #[error(transparent)]
+    Field(#[from] InvalidField),
+    /// A choice about a sandbox is wrong.
+    #[error(transparent)]
+    SandboxField(#[from] InvalidSandboxField),
+    /// A status is wrong.
+    #[error(transparent)]
+    Status(#[from] UnknownStatus),
+    /// An id is wrong.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// An argument is not there.
+    #[error("the argument `{argument}` is missing")]
+    Missing {
+        /// Which.
+        argument: &'static str,
+    },
+    /// An argument has a value that it does not take.
+    #[error("`{}` is no value for `{argument}`", value.escape_debug())]
+    Invalid {
+        /// Which.
+        argument: &'static str,
+        /// What was given.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// The user did not agree.
+    #[error("{action} needs your agreement")]
+    NotAgreed {
+        /// What was about to happen.
+        action: String,
+    },
+    /// A file or stream failed.
+    #[error("could not {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An outcome could not be written as JSON.
+    #[error("the outcome could not be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Diagnostic for CommandError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Lifecycle(error) => error.code(),
+            Self::Registry(error) => error.code(),
+            Self::Runtime(error) => error.code(),
+            Self::Storage(error) => error.code(),
+            Self::Git(error) => error.code(),
+            Self::Field(error) => error.code(),
+            Self::SandboxField(error) => error.code(),
+            Self::Status(error) => error.code(),
+            Self::Id(error) => error.code(),
+            Self::Missing { .. } => Code::ArgumentMissing,
+            Self::Invalid { .. } | Self::NotAgreed { .. } => Code::ArgumentInvalid,
+            Self::Io { .. } => Code::StorageFailed,
+            Self::Json(_) => Code::Internal,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Lifecycle(error) => error.next_step(),
+            Self::Registry(error) => error.next_step(),
+            Self::Runtime(error) => error.next_step(),
+            Self::Storage(error) => error.next_step(),
+            Self::Git(error) => error.next_step(),
+            Self::Field(error) => error.next_step(),
+            Self::SandboxField(error) => error.next_step(),
+            Self::Status(error) => error.next_step(),
+            Self::Id(error) => error.next_step(),
+            Self::Missing { .. } => Some("See the command's --help.".to_owned()),
+            Self::Invalid { expected, .. } => Some(format!("Give {expected}.")),
+            Self::NotAgreed { .. } => Some("Give --force to do it without being asked.".to_owned()),
+            Self::Io { .. } | Self::Json(_) => None,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `exec`
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use armor_core::execution::CommandLine;
+use armor_core::id::AgentId;
+use armor_core::sandbox::OutputChunk;
+use armor_core::task::TaskStatus;
+use armor_lifecycle::Execute;
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use crate::arguments::{Argument, Kind};
+use crate::task::TASK;
+use crate::wire::ExecutionView;
+use crate::{Call, Command, CommandError, ExitStatus, Outcome};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "exec",
+    about: "Run a command in a task's sandbox; ends with the command's exit code",
+    arguments: &[
+        TASK,
+        Argument {
+            name: "cwd",
+            kind: Kind::Option("PATH"),
+            help: "Where: relative to the workspace, or absolute in the sandbox",
+        },
+        Argument { name: "env", kind: Kind::Many("NAME=VALUE"), help: "A variable to add" },
+        Argument { name: "stdin", kind: Kind::Flag, help: "Pass standard input on to the command" },
+        Argument {
+            name: "timeout-ms",
+            kind: Kind::Option("MS"),
+            help: "The time limit in milliseconds",
+        },
+        Argument {
+            name: "shell",
+            kind: Kind::Flag,
+            help: "Let the sandbox's shell read the command as one line",
+        },
+        Argument {
+            name: "agent",
+            kind: Kind::Option("AGENT"),
+            help: "Run it as this agent; attach as it if nobody is attached [default: your user name]",
+        },
+        Argument { name: "command", kind: Kind::Rest, help: "The program and its arguments" },
+    ],
+    run: |call| run(call).boxed(),
+};
+
+async fn run(call: Call) -> Result<Outcome, CommandError> {
+    let arguments = &call.arguments;
+    let lifecycle = &call.context.lifecycle;
+    let task = lifecycle.resolve(arguments.required("task")?).await?;
+    let reference = task.id.as_str();
+
+    let words = arguments.all("command").to_vec();
+    let command = if arguments.has("shell") {
+        CommandLine::Shell(words.join(" "))
+    } else {
+        CommandLine::Argv(words)
+    };
+    let stdin = if arguments.has("stdin") {
+        let bytes = call.console.stdin();
+        let bytes =
+            bytes.map_err(|source| CommandError::Io { action: "read standard input", source })?;
+        Some(bytes.into())
+    } else {
+        None
+    };
+    let (live, mut pieces) = mpsc::channel::<OutputChunk>(64);
+    let agent = match arguments.get("agent") {
+        Some(agent) => AgentId::parse(agent)?,
+        None => person(call.context.user.as_deref()),
+    };
+    let request = Execute {
+        command,
+        agent: Some(agent.clone()),
+        cwd: arguments.get("cwd").map(str::to_owned),
+        env: variables(arguments.all("env"))?,
+        stdin,
+        timeout: arguments.number("timeout-ms")?.map(Duration::from_millis),
+        live: Some(live),
+    };
+    // A task that nobody works in is taken up first, so that a person needs one command, not two.
+    if task.agent.is_none() && matches!(task.status, TaskStatus::Pending | TaskStatus::Running) {
+        lifecycle.attach(reference, agent, call.console.as_ref()).await?;
+    }
+    let console = call.console.clone();
+    let unread = call.cancelled.clone();
+    let show = async move {
+        while let Some(chunk) = pieces.recv().await {
+            if console.output(&chunk).is_err() {
+                // As a command in a pipe whose reader has gone ends.
+                unread.cancel();
+                return;
+            }
+        }
+    };
+    let execute = lifecycle.execute(reference, request, call.cancelled.clone());
+    let (report, ()) = tokio::join!(execute, show);
+    let view = ExecutionView::from(report?);
+    let exit = view.exit_code.map_or(ExitStatus::Failure, |code| {
+        ExitStatus::OfCommand(u8::try_from(code).unwrap_or(u8::MAX))
+    });
+    let text = view.problem.as_ref().map(|problem| {
+        let next = problem.next_step.as_ref().map(|next| format!("\n  next: {next}"));
+        format!("{} [{}]{}", problem.message, problem.code, next.unwrap_or_default())
+    });
+    if let Some(text) = text {
+        call.console.step(&text);
+    }
+    Ok(Outcome { json: serde_json::to_value(&view)?, text: String::new(), exit })
+}
+
+/// A person as an agent. Names of users hold what ids do not, such as `\\` and letters beyond ASCII.
+fn person(user: Option<&str>) -> AgentId {
+    let name: String = user
+        .unwrap_or_default()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(63)
+        .collect();
+    let name = name.trim_start_matches(['.', '_', '-']);
+    AgentId::parse(name).unwrap_or_else(|_| AgentId::person())
+}
+
+fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>, CommandError> {
+    let split = |pair: &String| {
+        let (name, value) = pair.split_once('=').ok_or_else(|| CommandError::Invalid {
+            argument: "env",
+            value: pair.clone(),
+            expected: "NAME=VALUE",
+        })?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    pairs.iter().map(split).collect()
+}

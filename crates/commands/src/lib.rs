@@ -1,0 +1,27 @@
+//! The commands of Armor, each defined once.
+//!
+//! A [`Command`] is its name, what it is for, its arguments and its handler; [`COMMANDS`] lists
+//! them all. The command line program makes its parser and its help from that list, and so may
+//! whatever else offers the same commands. A handler is given a [`Call`] and gives an [`Outcome`],
+//! which is text for people and JSON for programs; it prints nothing itself.
+//!
+//! [`wire`] has the JSON of tasks and executions, which `armor-mcp` uses too.
+
+mod arguments;
+mod command;
+mod config;
+mod demo;
+mod doctor;
+mod error;
+mod exec;
+mod exit;
+mod image;
+mod logs;
+mod render;
+mod task;
+pub mod wire;
+
+pub use arguments::{Argument, Arguments, Kind};
+pub use command::{COMMANDS, Call, Command, Console, Context, Outcome};
+pub use error::CommandError;
+pub use exit::ExitStatus;

@@ -1,0 +1,70 @@
+//! `create-task`
+
+use armor_core::sandbox::Limits;
+use armor_core::task::Metadata;
+use armor_lifecycle::CreateTask;
+use futures_util::FutureExt;
+
+use crate::arguments::{Argument, Kind};
+use crate::wire::TaskView;
+use crate::{Call, Command, CommandError, Outcome, render};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "create-task",
+    about: "Create a task with its branch and working copy",
+    arguments: &[
+        Argument { name: "name", kind: Kind::Required, help: "What to call it" },
+        Argument {
+            name: "workspace",
+            kind: Kind::Option("PATH"),
+            help: "The git repository to work on; without it the task starts from an empty folder",
+        },
+        Argument { name: "owner", kind: Kind::Option("OWNER"), help: "Whom it belongs to" },
+        Argument {
+            name: "metadata",
+            kind: Kind::Option("JSON"),
+            help: "A JSON object to keep with it",
+        },
+        Argument { name: "image", kind: Kind::Option("IMAGE"), help: "The image its sandbox runs" },
+        Argument {
+            name: "network",
+            kind: Kind::Option("MODE"),
+            help: "What its sandbox reaches: none, internal",
+        },
+        Argument { name: "memory-mib", kind: Kind::Option("MIB"), help: "Its sandbox's memory" },
+        Argument {
+            name: "cpu-millis",
+            kind: Kind::Option("N"),
+            help: "Its sandbox's processor time, in thousandths of a core",
+        },
+        Argument {
+            name: "pids",
+            kind: Kind::Option("N"),
+            help: "Its sandbox's processes and threads",
+        },
+    ],
+    run: |call| run(call).boxed(),
+};
+
+async fn run(call: Call) -> Result<Outcome, CommandError> {
+    let arguments = &call.arguments;
+    let defaults = call.context.configuration.settings().sandbox_request().limits;
+    let limits = Limits {
+        memory_mib: arguments.number("memory-mib")?.unwrap_or(defaults.memory_mib),
+        cpu_millis: arguments.number("cpu-millis")?.unwrap_or(defaults.cpu_millis),
+        pids: arguments.number("pids")?.unwrap_or(defaults.pids),
+        ..defaults
+    };
+    let owner = arguments.get("owner").or(call.context.user.as_deref());
+    let request = CreateTask {
+        name: arguments.required("name")?.parse()?,
+        workspace: arguments.get("workspace").map(Into::into),
+        owner: owner.map(str::parse).transpose()?,
+        metadata: arguments.get("metadata").map_or_else(|| Ok(Metadata::default()), str::parse)?,
+        image: arguments.get("image").map(str::parse).transpose()?,
+        network: arguments.get("network").map(str::parse).transpose()?,
+        limits: Some(limits),
+    };
+    let task = call.context.lifecycle.create(request).await?;
+    Outcome::well(&TaskView::from(&task), render::task(&task))
+}

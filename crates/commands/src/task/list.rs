@@ -1,0 +1,62 @@
+//! `list-tasks`
+
+use armor_core::id::TaskId;
+use armor_registry::TaskQuery;
+use futures_util::FutureExt;
+use serde_json::json;
+
+use crate::arguments::{Argument, Kind};
+use crate::wire::TaskView;
+use crate::{Call, Command, CommandError, Outcome, render};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "list-tasks",
+    about: "List tasks, the newest first",
+    arguments: &[
+        Argument { name: "status", kind: Kind::Option("STATUS"), help: "Only tasks in this state" },
+        Argument { name: "owner", kind: Kind::Option("OWNER"), help: "Only tasks of this owner" },
+        Argument { name: "limit", kind: Kind::Option("N"), help: "How many at most [default: 50]" },
+        Argument {
+            name: "after",
+            kind: Kind::Option("TASK"),
+            help: "Only tasks behind this one: the last id of the page before",
+        },
+        Argument { name: "verbose", kind: Kind::Flag, help: "Show all there is to each task" },
+    ],
+    run: |call| run(call).boxed(),
+};
+
+async fn run(call: Call) -> Result<Outcome, CommandError> {
+    let arguments = &call.arguments;
+    let query = TaskQuery {
+        status: arguments.get("status").map(str::parse).transpose()?,
+        owner: arguments.get("owner").map(str::to_owned),
+        limit: arguments.number("limit")?.unwrap_or(50),
+        after: arguments.get("after").map(TaskId::parse).transpose()?,
+        ..TaskQuery::default()
+    };
+    let page = call.context.lifecycle.registry().list(&query).await?;
+    let mut text = if page.items.is_empty() {
+        "No tasks.".to_owned()
+    } else if arguments.has("verbose") {
+        let tasks: Vec<_> = page.items.iter().map(render::task).collect();
+        tasks.join("\n\n")
+    } else {
+        let rows = page.items.iter().map(|task| {
+            [
+                task.id.to_string(),
+                task.status.to_string(),
+                task.owner.to_string(),
+                task.created_at.to_string().split('.').next().unwrap_or_default().to_owned(),
+                task.name.to_string(),
+            ]
+        });
+        render::table(["TASK", "STATUS", "OWNER", "CREATED", "NAME"], rows)
+    };
+    if let Some(next) = &page.next {
+        text.push_str("\n\nThere are more: --after ");
+        text.push_str(next.as_str());
+    }
+    let tasks: Vec<_> = page.items.iter().map(TaskView::from).collect();
+    Outcome::well(&json!({ "tasks": tasks, "next_cursor": page.next }), text)
+}

@@ -1,0 +1,222 @@
+//! The JSON of tasks and executions, for `--json` and for the tools of `armor-mcp`.
+
+use armor_core::execution::{Execution, ExecutionStatus};
+use armor_core::task::{Task, TaskStatus, WorkState};
+use armor_lifecycle::ExecutionReport;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A task.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct TaskView {
+    /// The task's id. Every tool takes it, an unambiguous prefix of it, or the task's exact name.
+    pub task_id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// Whom it belongs to.
+    pub owner: String,
+    /// What its creator keeps with it.
+    pub metadata: Map<String, Value>,
+    /// Where its commands start, inside the sandbox.
+    pub workspace: String,
+    /// The user's repository that it works on, on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Its branch in that repository, onto which its commits come at detach, stop and completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit that the branch started from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Where the branch stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// Whether all work is on the branch, as far as is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<String>,
+    /// How many files had changes that are on no commit, when it was last looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncommitted_files: Option<u32>,
+    /// The image of its sandbox.
+    pub image: String,
+    /// What its sandbox reaches: none, internal.
+    pub network: String,
+    /// What its sandbox may use.
+    pub limits: LimitsView,
+    /// Who is attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// How it ended, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The result that it was completed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+    /// When it first ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+}
+
+/// What a sandbox may use.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LimitsView {
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Open files of one process.
+    pub open_files: u32,
+    /// Size of /tmp, in MiB.
+    pub tmp_mib: u32,
+}
+
+impl From<&Task> for TaskView {
+    fn from(task: &Task) -> Self {
+        let repository = task.repository.as_ref();
+        let outcome = task.outcome.as_ref();
+        let limits = task.sandbox.limits;
+        Self {
+            task_id: task.id.to_string(),
+            name: task.name.to_string(),
+            status: task.status,
+            owner: task.owner.to_string(),
+            metadata: task.metadata.as_map().clone(),
+            workspace: armor_core::sandbox::paths::WORKSPACE.to_owned(),
+            repository: repository.map(|r| r.path.display().to_string()),
+            branch: repository.map(|r| r.branch.clone()),
+            base: repository.map(|r| r.base.clone()),
+            head: repository.map(|r| r.head.clone()),
+            work: repository.map(|r| r.work.to_string()),
+            uncommitted_files: repository.and_then(|r| match r.work {
+                WorkState::Saved => Some(0),
+                WorkState::Unsaved { files, .. } => Some(files),
+                WorkState::Unknown { .. } => None,
+            }),
+            image: task.sandbox.image.to_string(),
+            network: task.sandbox.network.to_string(),
+            limits: LimitsView {
+                memory_mib: limits.memory_mib,
+                cpu_millis: limits.cpu_millis,
+                pids: limits.pids,
+                open_files: limits.open_files,
+                tmp_mib: limits.tmp_mib,
+            },
+            agent_id: task.agent.as_ref().map(ToString::to_string),
+            message: outcome.and_then(|outcome| outcome.message.clone()),
+            result: outcome.and_then(|outcome| outcome.result.clone()),
+            created_at: task.created_at.to_string(),
+            updated_at: task.updated_at.to_string(),
+            started_at: task.started_at.map(|at| at.to_string()),
+            finished_at: task.finished_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// How a command went.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ExecutionView {
+    /// The execution's id. Its whole output is in `/run/armor/executions/` in the sandbox, by this id.
+    pub execution_id: String,
+    /// The task's id.
+    pub task_id: String,
+    /// How it ended: exited, `not_started`, `timed_out`, killed, interrupted.
+    pub status: ExecutionStatus,
+    /// The exit code; 124 after a time-out, 126 not permitted, 127 not found; none if interrupted.
+    pub exit_code: Option<i32>,
+    /// What it wrote to standard output; the middle of a long one is cut.
+    pub stdout: String,
+    /// What it wrote to standard error; the middle of a long one is cut.
+    pub stderr: String,
+    /// Whether something was cut; the cut says where the whole output is.
+    pub truncated: bool,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: u64,
+    /// What kept the command from running to its own end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemView>,
+}
+
+/// An error as programs see it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ProblemView {
+    /// The stable code, listed in docs/errors.md.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+}
+
+impl From<armor_core::error::Report> for ProblemView {
+    fn from(report: armor_core::error::Report) -> Self {
+        Self { code: report.code.to_string(), message: report.message, next_step: report.next_step }
+    }
+}
+
+impl From<ExecutionReport> for ExecutionView {
+    fn from(report: ExecutionReport) -> Self {
+        let execution = report.execution;
+        Self {
+            status: execution.status(),
+            exit_code: execution.end.as_ref().and_then(|end| end.exit_code),
+            duration_ms: execution.duration_ms().unwrap_or(0),
+            execution_id: execution.id.to_string(),
+            task_id: execution.task.to_string(),
+            stdout: report.stdout.text,
+            stderr: report.stderr.text,
+            truncated: report.stdout.truncated || report.stderr.truncated,
+            problem: report.problem.map(ProblemView::from),
+        }
+    }
+}
+
+/// An execution in a list: without its output.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ExecutionSummary {
+    /// The execution's id.
+    pub execution_id: String,
+    /// Who asked for it.
+    pub agent_id: String,
+    /// What was run.
+    pub command: String,
+    /// Where in the sandbox.
+    pub cwd: String,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// The exit code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// When it was started (RFC 3339).
+    pub started_at: String,
+    /// How long it ran, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+impl From<&Execution> for ExecutionSummary {
+    fn from(execution: &Execution) -> Self {
+        Self {
+            execution_id: execution.id.to_string(),
+            agent_id: execution.agent.to_string(),
+            command: execution.command.to_string(),
+            cwd: execution.cwd.clone(),
+            status: execution.status(),
+            exit_code: execution.end.as_ref().and_then(|end| end.exit_code),
+            started_at: execution.started_at.to_string(),
+            duration_ms: execution.duration_ms(),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Every configuration key: its name, what values it takes, its default, who may set it.
+
+/// What values a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A path; a relative one is taken from the file or folder that names it.
+    Path,
+    /// Paths; in a variable, joined by `:`.
+    Paths,
+    /// A whole number between the two, both included.
+    Integer(u32, u32),
+    /// The name of an image.
+    Image,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// Which layers may set a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every layer.
+    Anywhere,
+    /// Not a project's file: what comes with a repository must not widen what its tasks may do.
+    UserOnly,
+}
+
+/// A configuration key.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.name`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Its value when no layer sets it, written as in a variable. `{home}` stands for Armor's
+    /// home, `{user}` for the user's own folder, `{cwd}` for the current one.
+    pub default: &'static str,
+    /// Who may set it.
+    pub scope: Scope,
+    /// What it does, in one line.
+    pub help: &'static str,
+}
+
+impl Key {
+    /// The variable that sets it.
+    pub fn variable(&self) -> String {
+        let name = self.name.replace('.', "_").to_ascii_uppercase();
+        format!("{}{name}", super::Environment::KEY_PREFIX)
+    }
+
+    /// The key of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// The name of a key that is most like `name`, if one is alike enough to be meant.
+    pub fn nearest(name: &str) -> Option<&'static str> {
+        KEYS.iter()
+            .map(|key| (strsim::jaro_winkler(key.name, name), key.name))
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, name)| name)
+    }
+}
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    scope: Scope,
+    help: &'static str,
+) -> Key {
+    Key { name, kind, default, scope, help }
+}
+
+use Kind::{Choice, Image, Integer, Path, Paths, Text};
+use Scope::{Anywhere, UserOnly};
+
+/// Every key there is.
+pub static KEYS: &[Key] = &[
+    key("database.path", Path, "{home}/armor.db", UserOnly, "The database file."),
+    key(
+        "engine.host",
+        Text,
+        "",
+        UserOnly,
+        "The container engine's address; empty: DOCKER_HOST, the docker context, or the usual socket.",
+    ),
+    key(
+        "engine.timeout_seconds",
+        Integer(1, 3600),
+        "60",
+        UserOnly,
+        "How long to wait for one answer of the engine.",
+    ),
+    key(
+        "execution.timeout_seconds",
+        Integer(1, 86_400),
+        "600",
+        Anywhere,
+        "A command's time limit when the caller sets none.",
+    ),
+    key(
+        "execution.keep_mib",
+        Integer(1, 65_536),
+        "64",
+        UserOnly,
+        "How much of each output stream is kept on disk.",
+    ),
+    key(
+        "execution.reply_kib",
+        Integer(1, 16_384),
+        "32",
+        Anywhere,
+        "How much of each output stream goes back to the caller; the middle of a longer one is cut.",
+    ),
+    key(
+        "sandbox.image",
+        Image,
+        "agentic-armor/opencode-sandbox-base:latest",
+        Anywhere,
+        "The image of a task that asks for none.",
+    ),
+    key(
+        "sandbox.network",
+        Choice(&["none", "internal"]),
+        "none",
+        UserOnly,
+        "The network of a task that asks for none.",
+    ),
+    key("sandbox.memory_mib", Integer(16, 4_194_304), "2048", UserOnly, "A sandbox's memory."),
+    key(
+        "sandbox.cpu_millis",
+        Integer(10, 1_048_576),
+        "2000",
+        UserOnly,
+        "A sandbox's processor time, in thousandths of a core.",
+    ),
+    key(
+        "sandbox.pids",
+        Integer(8, 1_048_576),
+        "512",
+        UserOnly,
+        "A sandbox's processes and threads.",
+    ),
+    key(
+        "sandbox.open_files",
+        Integer(64, 1_048_576),
+        "8192",
+        UserOnly,
+        "Open files of one process in a sandbox.",
+    ),
+    key(
+        "sandbox.tmp_mib",
+        Integer(1, 1_048_576),
+        "512",
+        UserOnly,
+        "Size of a sandbox's /tmp, which lies in memory.",
+    ),
+    key(
+        "workspace.allowed_roots",
+        Paths,
+        "{user}:{cwd}",
+        UserOnly,
+        "The folders in which a task's repository may lie.",
+    ),
+];

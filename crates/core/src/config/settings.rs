@@ -1,0 +1,138 @@
+//! The configuration as types, one struct a section: what the libraries are given.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::config::Entry;
+use crate::sandbox::{ImageName, Limits, NetworkMode};
+use crate::task::SandboxRequest;
+
+/// Every setting.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Settings {
+    /// Where the data is.
+    pub database: DatabaseSettings,
+    /// How the engine is reached.
+    pub engine: EngineSettings,
+    /// How commands run.
+    pub execution: ExecutionSettings,
+    /// What a sandbox is when nothing else is asked for.
+    pub sandbox: SandboxSettings,
+    /// Where repositories may lie.
+    pub workspace: WorkspaceSettings,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct DatabaseSettings {
+    /// The database file.
+    pub path: PathBuf,
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct EngineSettings {
+    /// The engine's address; empty for the usual ones.
+    pub host: String,
+    /// How long to wait for one answer, in seconds.
+    pub timeout_seconds: u32,
+}
+
+/// `[execution]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct ExecutionSettings {
+    /// A command's time limit, in seconds.
+    pub timeout_seconds: u32,
+    /// How much of each stream is kept on disk, in MiB.
+    pub keep_mib: u32,
+    /// How much of each stream goes back to the caller, in KiB.
+    pub reply_kib: u32,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct SandboxSettings {
+    /// The image.
+    pub image: ImageName,
+    /// The network.
+    pub network: NetworkMode,
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Open files of one process.
+    pub open_files: u32,
+    /// Size of `/tmp`, in MiB.
+    pub tmp_mib: u32,
+}
+
+/// `[workspace]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct WorkspaceSettings {
+    /// The folders in which a task's repository may lie.
+    pub allowed_roots: Vec<PathBuf>,
+}
+
+impl Settings {
+    pub(super) fn from_entries(entries: &BTreeMap<&'static str, Entry>) -> Self {
+        let mut sections = Table::new();
+        for (key, entry) in entries {
+            let (section, name) = key.split_once('.').unwrap_or(("", key));
+            let section = sections.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = section {
+                section.insert(name.to_owned(), entry.value.clone());
+            }
+        }
+        #[allow(
+            clippy::expect_used,
+            reason = "every value was checked by its key, and a test loads all defaults"
+        )]
+        sections.try_into().expect("each key's kind fits its field")
+    }
+
+    /// The sandbox of a task that asks for nothing.
+    pub fn sandbox_request(&self) -> SandboxRequest {
+        let sandbox = &self.sandbox;
+        SandboxRequest {
+            image: sandbox.image.clone(),
+            network: sandbox.network,
+            limits: Limits {
+                memory_mib: sandbox.memory_mib,
+                cpu_millis: sandbox.cpu_millis,
+                pids: sandbox.pids,
+                open_files: sandbox.open_files,
+                tmp_mib: sandbox.tmp_mib,
+            },
+        }
+    }
+}
+
+impl EngineSettings {
+    /// How long to wait for one answer.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into())
+    }
+}
+
+impl ExecutionSettings {
+    /// A command's time limit.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into())
+    }
+
+    /// How much of each stream is kept on disk, in bytes.
+    pub fn keep_bytes(&self) -> u64 {
+        u64::from(self.keep_mib) * 1024 * 1024
+    }
+
+    /// How much of each stream goes back to the caller, in bytes.
+    pub fn reply_bytes(&self) -> u64 {
+        u64::from(self.reply_kib) * 1024
+    }
+}

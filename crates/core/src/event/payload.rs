@@ -1,0 +1,344 @@
+//! What an event says: one enum a family, each variant with its name on the wire.
+//!
+//! Stored payloads are read back for as long as a home lives. A field that is added later is
+//! optional; a change that an old payload can't be read by raises [`PAYLOAD_VERSION`] and gets a
+//! conversion in [`EventPayload::decode`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::execution::{CommandLine, ExecutionStatus};
+use crate::id::{AgentId, ExecutionId, SandboxId};
+use crate::sandbox::{ImageName, Limits, NetworkMode};
+use crate::task::WorkState;
+
+/// The version of payloads that this program writes.
+pub const PAYLOAD_VERSION: u32 = 1;
+
+/// A stored payload that this program cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("event `{name}` (payload version {version}) cannot be read")]
+pub struct UnreadablePayload {
+    name: String,
+    version: u32,
+    source: Option<serde_json::Error>,
+}
+
+/// What happened to a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum TaskEvent {
+    /// The task was made.
+    #[serde(rename = "task:created")]
+    Created {
+        /// What it is called.
+        name: String,
+        /// Whom it belongs to.
+        owner: String,
+        /// The image its sandbox runs.
+        image: ImageName,
+        /// What its sandbox reaches.
+        network: NetworkMode,
+        /// What its sandbox may use.
+        limits: Limits,
+        /// The user's repository.
+        repository: Option<PathBuf>,
+        /// The task's branch in it.
+        branch: Option<String>,
+        /// The commit it starts from.
+        base: Option<String>,
+    },
+    /// It went from pending to running.
+    #[serde(rename = "task:started")]
+    Started,
+    /// An agent attached.
+    #[serde(rename = "task:attached")]
+    Attached {
+        /// Who.
+        agent: AgentId,
+    },
+    /// An agent detached.
+    #[serde(rename = "task:detached")]
+    Detached {
+        /// Who.
+        agent: AgentId,
+    },
+    /// Commits came from the working copy onto the task's branch.
+    #[serde(rename = "task:workCollected")]
+    WorkCollected {
+        /// The branch.
+        branch: String,
+        /// Where it stood.
+        from: String,
+        /// Where it stands.
+        to: String,
+        /// How many commits came.
+        commits: u32,
+        /// Whether all work is on the branch now.
+        work: WorkState,
+    },
+    /// The working copy could not be read; the work is still in it.
+    #[serde(rename = "task:collectFailed")]
+    CollectFailed {
+        /// Why.
+        reason: String,
+    },
+    /// It ended well.
+    #[serde(rename = "task:completed")]
+    Completed {
+        /// What was said about it.
+        message: Option<String>,
+        /// The result that was given.
+        result: Option<Value>,
+    },
+    /// It ended badly.
+    #[serde(rename = "task:failed")]
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It was given up.
+    #[serde(rename = "task:cancelled")]
+    Cancelled {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It was deleted, with its files. Its branch stays.
+    #[serde(rename = "task:deleted")]
+    Deleted {
+        /// What it was called.
+        name: String,
+    },
+}
+
+/// What happened to a task's sandbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum SandboxEvent {
+    /// It was made and started.
+    #[serde(rename = "sandbox:created")]
+    Created {
+        /// The runtime's name for it.
+        sandbox: SandboxId,
+        /// What it runs.
+        image: ImageName,
+        /// What it reaches.
+        network: NetworkMode,
+    },
+    /// It was there and not running, and was started again.
+    #[serde(rename = "sandbox:restarted")]
+    Restarted {
+        /// The runtime's name for it.
+        sandbox: SandboxId,
+    },
+    /// It was gone although the task runs; another one is made.
+    #[serde(rename = "sandbox:lost")]
+    Lost,
+}
+
+/// What happened to a command in a sandbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum ExecutionEvent {
+    /// It was started. The environment's values are left out: they may be secrets.
+    #[serde(rename = "execution:started")]
+    Started {
+        /// Which.
+        execution: ExecutionId,
+        /// Who asked for it.
+        agent: AgentId,
+        /// What runs.
+        command: CommandLine,
+        /// Where in the sandbox.
+        cwd: String,
+        /// The names of the variables that were passed.
+        env: Vec<String>,
+    },
+    /// It ended, or was ended.
+    #[serde(rename = "execution:finished")]
+    Finished {
+        /// Which.
+        execution: ExecutionId,
+        /// How.
+        status: ExecutionStatus,
+        /// The exit code, where there is one.
+        exit_code: Option<i32>,
+        /// How long it ran, in milliseconds.
+        duration_ms: u64,
+        /// Bytes written to standard output.
+        stdout_bytes: u64,
+        /// Bytes written to standard error.
+        stderr_bytes: u64,
+    },
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum EventPayload {
+    /// About a task.
+    Task(TaskEvent),
+    /// About its sandbox.
+    Sandbox(SandboxEvent),
+    /// About a command in it.
+    Execution(ExecutionEvent),
+}
+
+impl EventPayload {
+    /// The event's name, `family:fact`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Task(event) => match event {
+                TaskEvent::Created { .. } => "task:created",
+                TaskEvent::Started => "task:started",
+                TaskEvent::Attached { .. } => "task:attached",
+                TaskEvent::Detached { .. } => "task:detached",
+                TaskEvent::WorkCollected { .. } => "task:workCollected",
+                TaskEvent::CollectFailed { .. } => "task:collectFailed",
+                TaskEvent::Completed { .. } => "task:completed",
+                TaskEvent::Failed { .. } => "task:failed",
+                TaskEvent::Cancelled { .. } => "task:cancelled",
+                TaskEvent::Deleted { .. } => "task:deleted",
+            },
+            Self::Sandbox(event) => match event {
+                SandboxEvent::Created { .. } => "sandbox:created",
+                SandboxEvent::Restarted { .. } => "sandbox:restarted",
+                SandboxEvent::Lost => "sandbox:lost",
+            },
+            Self::Execution(event) => match event {
+                ExecutionEvent::Started { .. } => "execution:started",
+                ExecutionEvent::Finished { .. } => "execution:finished",
+            },
+        }
+    }
+
+    /// The fields as JSON, without the name; null for an event without fields.
+    pub fn data(&self) -> Value {
+        let tagged = serde_json::to_value(self).unwrap_or_default();
+        tagged.get("data").cloned().unwrap_or_default()
+    }
+
+    /// Reads a stored payload.
+    ///
+    /// # Errors
+    /// When the name, the version or the fields are none that this program knows.
+    pub fn decode(name: &str, version: u32, data: Value) -> Result<Self, UnreadablePayload> {
+        let unreadable = |source| UnreadablePayload { name: name.to_owned(), version, source };
+        if version != PAYLOAD_VERSION {
+            return Err(unreadable(None));
+        }
+        let tagged = match data {
+            Value::Null => json!({ "event": name }),
+            data => json!({ "event": name, "data": data }),
+        };
+        let payload = match name.split_once(':') {
+            Some(("task", _)) => serde_json::from_value(tagged).map(Self::Task),
+            Some(("sandbox", _)) => serde_json::from_value(tagged).map(Self::Sandbox),
+            Some(("execution", _)) => serde_json::from_value(tagged).map(Self::Execution),
+            _ => return Err(unreadable(None)),
+        };
+        payload.map_err(|error| unreadable(Some(error)))
+    }
+}
+
+impl From<TaskEvent> for EventPayload {
+    fn from(event: TaskEvent) -> Self {
+        Self::Task(event)
+    }
+}
+
+impl From<SandboxEvent> for EventPayload {
+    fn from(event: SandboxEvent) -> Self {
+        Self::Sandbox(event)
+    }
+}
+
+impl From<ExecutionEvent> for EventPayload {
+    fn from(event: ExecutionEvent) -> Self {
+        Self::Execution(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_of_each() -> Vec<EventPayload> {
+        let agent = AgentId::parse("claude-1").unwrap();
+        let execution = ExecutionId::parse("e1").unwrap();
+        let sandbox = SandboxId::parse("0123abc").unwrap();
+        vec![
+            TaskEvent::Created {
+                name: "a task".to_owned(),
+                owner: "nobody".to_owned(),
+                image: ImageName::base(),
+                network: NetworkMode::None,
+                limits: Limits::default(),
+                repository: Some("/src/project".into()),
+                branch: Some("task/t1".to_owned()),
+                base: Some("c0ffee".to_owned()),
+            }
+            .into(),
+            TaskEvent::Started.into(),
+            TaskEvent::Attached { agent: agent.clone() }.into(),
+            TaskEvent::Detached { agent: agent.clone() }.into(),
+            TaskEvent::WorkCollected {
+                branch: "task/t1".to_owned(),
+                from: "c0ffee".to_owned(),
+                to: "decaf".to_owned(),
+                commits: 2,
+                work: WorkState::Unsaved { files: 1, commits: 0 },
+            }
+            .into(),
+            TaskEvent::CollectFailed { reason: "no engine".to_owned() }.into(),
+            TaskEvent::Completed { message: None, result: Some(json!({"ok": true})) }.into(),
+            TaskEvent::Failed { reason: "tests fail".to_owned() }.into(),
+            TaskEvent::Cancelled { reason: None }.into(),
+            TaskEvent::Deleted { name: "a task".to_owned() }.into(),
+            SandboxEvent::Created {
+                sandbox: sandbox.clone(),
+                image: ImageName::base(),
+                network: NetworkMode::Internal,
+            }
+            .into(),
+            SandboxEvent::Restarted { sandbox }.into(),
+            SandboxEvent::Lost.into(),
+            ExecutionEvent::Started {
+                execution: execution.clone(),
+                agent,
+                command: CommandLine::Shell("true".to_owned()),
+                cwd: "/workspace".to_owned(),
+                env: vec!["CI".to_owned()],
+            }
+            .into(),
+            ExecutionEvent::Finished {
+                execution,
+                status: ExecutionStatus::Exited,
+                exit_code: Some(0),
+                duration_ms: 12,
+                stdout_bytes: 3,
+                stderr_bytes: 0,
+            }
+            .into(),
+        ]
+    }
+
+    #[test]
+    fn every_payload_is_read_back_as_it_was_and_bears_its_own_name() {
+        for payload in one_of_each() {
+            let tagged = serde_json::to_value(&payload).unwrap();
+            assert_eq!(tagged["event"], payload.name());
+            let read = EventPayload::decode(payload.name(), PAYLOAD_VERSION, payload.data());
+            assert_eq!(read.unwrap(), payload);
+        }
+    }
+
+    #[test]
+    fn a_payload_of_an_unknown_name_or_version_is_an_error() {
+        assert!(EventPayload::decode("task:vanished", PAYLOAD_VERSION, Value::Null).is_err());
+        assert!(EventPayload::decode("weather:rain", PAYLOAD_VERSION, Value::Null).is_err());
+        assert!(EventPayload::decode("task:started", 99, Value::Null).is_err());
+    }
+}

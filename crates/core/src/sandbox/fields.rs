@@ -1,0 +1,219 @@
+//! The parts of a sandbox that a user chooses: image, network, limits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Diagnostic};
+
+/// A choice that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSandboxField {
+    /// Not the form of an image's name.
+    #[error("`{}` is not the name of an image", .0.escape_debug())]
+    Image(String),
+    /// No such network mode.
+    #[error("`{}` is no network mode", .0.escape_debug())]
+    Network(String),
+    /// A limit below what a sandbox can live with, or above what is sensible.
+    #[error("the limit {name} = {value} is not between {min} and {max}")]
+    Limit {
+        /// Which limit.
+        name: &'static str,
+        /// What was asked for.
+        value: u64,
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+}
+
+impl Diagnostic for InvalidSandboxField {
+    fn code(&self) -> Code {
+        Code::ArgumentInvalid
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::Image(_) => {
+                "Use a name such as agentic-armor/opencode-sandbox-base:latest.".to_owned()
+            }
+            Self::Network(_) => format!("Use one of {}.", NetworkMode::NAMES),
+            Self::Limit { name, min, max, .. } => {
+                format!("Choose {name} between {min} and {max}.")
+            }
+        })
+    }
+}
+
+/// The name of an image: `[host/]path[:tag][@digest]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageName(String);
+
+impl ImageName {
+    /// The image that a task gets when it asks for none.
+    pub fn base() -> Self {
+        Self("agentic-armor/opencode-sandbox-base:latest".to_owned())
+    }
+
+    /// The image with compilers, Python and the like.
+    pub fn developer() -> Self {
+        Self("agentic-armor/opencode-sandbox-developer:latest".to_owned())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ImageName {
+    type Err = InvalidSandboxField;
+
+    /// Takes what the engine's reference grammar could take; the engine has the last word.
+    fn from_str(text: &str) -> Result<Self, InvalidSandboxField> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+        let plausible = (1..=255).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(allowed)
+            && !text.contains("//")
+            && !text.contains("..");
+        if plausible {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidSandboxField::Image(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for ImageName {
+    type Error = InvalidSandboxField;
+
+    fn try_from(text: String) -> Result<Self, InvalidSandboxField> {
+        text.parse()
+    }
+}
+
+impl From<ImageName> for String {
+    fn from(image: ImageName) -> Self {
+        image.0
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What the commands of a sandbox can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// Nothing but the sandbox's own loopback.
+    None,
+    /// A network of the task's own, without a route out and without other tasks on it.
+    Internal,
+}
+
+impl NetworkMode {
+    const NAMES: &'static str = "none, internal";
+
+    /// Its name, as in the database and in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl FromStr for NetworkMode {
+    type Err = InvalidSandboxField;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSandboxField> {
+        match text {
+            "none" => Ok(Self::None),
+            "internal" => Ok(Self::Internal),
+            _ => Err(InvalidSandboxField::Network(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for NetworkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the commands of a sandbox may use, all of them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory, in MiB; there is no swap beyond it.
+    pub memory_mib: u32,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Processes and threads at one time.
+    pub pids: u32,
+    /// Open files of one process.
+    pub open_files: u32,
+    /// Size of `/tmp`, which lies in memory, in MiB.
+    pub tmp_mib: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_mib: 2048, cpu_millis: 2000, pids: 512, open_files: 8192, tmp_mib: 512 }
+    }
+}
+
+impl Limits {
+    /// Whether each limit is one that a sandbox can live with.
+    ///
+    /// # Errors
+    /// For the first that is not.
+    pub fn check(self) -> Result<Self, InvalidSandboxField> {
+        let bounds = [
+            ("memory_mib", self.memory_mib, 16, 1 << 22),
+            ("cpu_millis", self.cpu_millis, 10, 1 << 20),
+            ("pids", self.pids, 8, 1 << 20),
+            ("open_files", self.open_files, 64, 1 << 20),
+            ("tmp_mib", self.tmp_mib, 1, 1 << 20),
+        ];
+        match bounds.into_iter().find(|(_, value, min, max)| value < min || value > max) {
+            None => Ok(self),
+            Some((name, value, min, max)) => Err(InvalidSandboxField::Limit {
+                name,
+                value: value.into(),
+                min: min.into(),
+                max: max.into(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_names_of_the_usual_forms_are_taken_and_others_are_not() {
+        for name in ["busybox", "localhost:5000/a/b:v1.2", "a@sha256:0123abcd"] {
+            assert_eq!(name.parse::<ImageName>().unwrap().as_str(), name);
+        }
+        for name in ["", "-rm", "a b", "a\n", "a//b", "../a", "a:"] {
+            assert!(name.parse::<ImageName>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_out_of_bounds_is_named_with_its_bounds() {
+        let error = Limits { pids: 1, ..Limits::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "the limit pids = 1 is not between 8 and 1048576");
+        assert!(Limits::default().check().is_ok());
+    }
+}

@@ -1,0 +1,322 @@
+//! The runtime: what makes sandboxes. Docker's engine is the first; the trait takes neither a
+//! daemon nor Docker's names for granted.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::error::{Code, Diagnostic};
+use crate::id::{ExecutionId, SandboxId, TaskId};
+use crate::sandbox::{ImageName, SandboxSpec, UserIds};
+
+/// What went wrong in a runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// Nothing answers.
+    #[error("no container engine answers at {endpoint}")]
+    Unavailable {
+        /// The address that was tried.
+        endpoint: String,
+        /// What came instead of an answer.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine is there and keeps us out.
+    #[error("the container engine at {endpoint} refuses access")]
+    AccessDenied {
+        /// The address that was tried.
+        endpoint: String,
+    },
+    /// The engine cannot give what a sandbox needs.
+    #[error("the container engine lacks {feature}")]
+    TooOld {
+        /// What it lacks.
+        feature: String,
+    },
+    /// No answer within the time allowed.
+    #[error("the container engine did not {action} within {limit:?}")]
+    Timeout {
+        /// What was asked of it.
+        action: &'static str,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// The image is not there and is none that can be made.
+    #[error("image {image} does not exist")]
+    ImageNotFound {
+        /// The image.
+        image: ImageName,
+    },
+    /// An image could not be made.
+    #[error("image {image} could not be built: {reason}")]
+    ImageBuild {
+        /// The image.
+        image: String,
+        /// The end of what the build said.
+        reason: String,
+        /// What to do about it.
+        next_step: String,
+    },
+    /// The sandbox is gone.
+    #[error("sandbox {sandbox} does not exist")]
+    SandboxGone {
+        /// The sandbox.
+        sandbox: String,
+    },
+    /// The sandbox that came is not the one that was asked for.
+    #[error("the engine made a sandbox without {missing}")]
+    Weaker {
+        /// What is not in force.
+        missing: String,
+    },
+    /// The command's working directory does not exist.
+    #[error("the working directory {cwd} does not exist in the sandbox")]
+    NoSuchDirectory {
+        /// The directory.
+        cwd: String,
+    },
+    /// The engine refused, or broke.
+    #[error("the container engine could not {action}")]
+    Engine {
+        /// What was asked of it.
+        action: &'static str,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Diagnostic for RuntimeError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unavailable { .. } | Self::AccessDenied { .. } => Code::EngineUnavailable,
+            Self::TooOld { .. } => Code::EngineTooOld,
+            Self::Timeout { .. } => Code::EngineTimeout,
+            Self::ImageNotFound { .. } => Code::ImageNotFound,
+            Self::ImageBuild { .. } => Code::ImageBuildFailed,
+            Self::SandboxGone { .. } => Code::SandboxNotFound,
+            Self::Weaker { .. } => Code::SandboxWeaker,
+            Self::NoSuchDirectory { .. } => Code::ArgumentInvalid,
+            Self::Engine { .. } => Code::EngineFailed,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::Unavailable { .. } => "Install and start Docker Engine (on Debian: `apt-get install docker.io`, then `systemctl start docker`), or set DOCKER_HOST to an engine that runs. `armor doctor` checks it.".to_owned(),
+            Self::AccessDenied { .. } => "Add your user to the group `docker` and log in again, or use a rootless engine through DOCKER_HOST.".to_owned(),
+            Self::TooOld { .. } => "Use Docker Engine 20.10 or newer.".to_owned(),
+            Self::Timeout { .. } => "Look at the engine's own log (`journalctl -u docker`), restart it if it hangs, and try again: the task is unharmed.".to_owned(),
+            Self::ImageNotFound { .. } => format!("Build it with `armor image build`, load it into the engine, or use {}.", ImageName::base()),
+            Self::ImageBuild { next_step, .. } => next_step.clone(),
+            Self::SandboxGone { .. } => "Attach to the task again: its sandbox is made anew, and its files are kept.".to_owned(),
+            Self::Weaker { .. } => "The sandbox was removed again. Use an engine that supports it; `armor doctor` shows what the engine has.".to_owned(),
+            Self::NoSuchDirectory { .. } => "Make the directory first, or leave `cwd` out to start in /workspace.".to_owned(),
+            Self::Engine { .. } => "Look at the engine's own log (`journalctl -u docker`) and try again: the task is unharmed.".to_owned(),
+        })
+    }
+}
+
+/// What a runtime says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuntimeInfo {
+    /// What it is, such as `Docker Engine`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of its interface that is spoken.
+    pub api_version: String,
+    /// Where it answers.
+    pub endpoint: String,
+    /// The version of control groups, `1` or `2`.
+    pub cgroup_version: String,
+    /// The security features that it has in force, such as `seccomp`.
+    pub security: Vec<String>,
+}
+
+/// A sandbox that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sandbox {
+    /// The runtime's name for it.
+    pub id: SandboxId,
+    /// Whose it is.
+    pub task: TaskId,
+    /// Whether it runs.
+    pub state: SandboxState,
+}
+
+/// Whether a sandbox runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxState {
+    /// It runs.
+    Running,
+    /// It is there, and its processes stand still.
+    Paused,
+    /// It is there, and no process runs.
+    Stopped,
+}
+
+/// What a sandbox uses at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SandboxStats {
+    /// Memory in use, in bytes.
+    pub memory_bytes: u64,
+    /// Processor time used since the start, in nanoseconds.
+    pub cpu_nanos: u64,
+    /// Processes and threads.
+    pub pids: u64,
+}
+
+/// A command to run in a sandbox, ready to be passed on.
+#[derive(Debug, Clone)]
+pub struct ExecRequest {
+    /// Which execution it is; [`Runtime::kill`] finds its processes by it.
+    pub execution: ExecutionId,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Who runs it: the user of the sandbox's [`SandboxSpec`].
+    pub user: UserIds,
+    /// Where in the sandbox; absolute.
+    pub cwd: String,
+    /// Variables added to those that the sandbox has.
+    pub env: Vec<(String, String)>,
+    /// What the command reads; its standard input is empty without it.
+    pub stdin: Option<Bytes>,
+}
+
+/// One of a command's two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamKind {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of output as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputChunk {
+    /// From which stream.
+    pub stream: StreamKind,
+    /// What was written.
+    pub bytes: Bytes,
+}
+
+/// How a command ended, as far as the runtime can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandExit {
+    /// It ran and ended with this code; 128 and a signal's number for one that was killed.
+    Code(i32),
+    /// The program does not exist in the sandbox.
+    NotFound,
+    /// The program exists and may not be executed.
+    NotExecutable,
+    /// The sandbox stopped or went away while the command ran.
+    SandboxLost,
+}
+
+/// What makes sandboxes.
+///
+/// Every call ends in bounded time, except [`Runtime::exec`], which lasts as long as its command
+/// and ends when the sandbox does. Sandboxes of another home are never seen or touched.
+#[async_trait]
+pub trait Runtime: Send + Sync + fmt::Debug {
+    /// Whether the runtime answers, and what it is.
+    async fn probe(&self) -> Result<RuntimeInfo, RuntimeError>;
+
+    /// Makes a sandbox, not started. If the task has one already, that one is given back.
+    async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError>;
+
+    /// Starts a sandbox and checks that all that `spec` asks for is in force.
+    async fn start(&self, sandbox: &SandboxId, spec: &SandboxSpec) -> Result<(), RuntimeError>;
+
+    /// Stops all processes of a sandbox, first asking them, and killing them after `grace`.
+    async fn stop(&self, sandbox: &SandboxId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Lets all processes of a sandbox stand still.
+    async fn pause(&self, sandbox: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// Lets them go on.
+    async fn unpause(&self, sandbox: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// Removes all that a task has on the runtime. Nothing being there is no error.
+    async fn remove(&self, task: &TaskId) -> Result<(), RuntimeError>;
+
+    /// The task's sandbox, if it has one.
+    async fn find(&self, task: &TaskId) -> Result<Option<Sandbox>, RuntimeError>;
+
+    /// All sandboxes of this home.
+    async fn list(&self) -> Result<Vec<Sandbox>, RuntimeError>;
+
+    /// Runs a command, sends its output as it comes, and waits for its end. When `output` is
+    /// closed, the rest is read and dropped, so that the command never blocks on a reader.
+    ///
+    /// [`RuntimeError::SandboxGone`] means that the command was not started.
+    async fn exec(
+        &self,
+        sandbox: &SandboxId,
+        request: ExecRequest,
+        output: mpsc::Sender<OutputChunk>,
+    ) -> Result<CommandExit, RuntimeError>;
+
+    /// Kills every process of an execution, also those that left its process group or lost their
+    /// parent. `user` is the one that the execution was started with. Where an image has nothing to
+    /// do that with, all processes of the sandbox are killed, and the sandbox goes on empty.
+    async fn kill(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        user: UserIds,
+    ) -> Result<(), RuntimeError>;
+
+    /// Puts files into a folder of the sandbox: `archive` is an uncompressed tar.
+    async fn copy_in(
+        &self,
+        sandbox: &SandboxId,
+        folder: &str,
+        archive: Bytes,
+    ) -> Result<(), RuntimeError>;
+
+    /// Takes a file or folder out of the sandbox, as an uncompressed tar.
+    async fn copy_out(&self, sandbox: &SandboxId, path: &str) -> Result<Bytes, RuntimeError>;
+
+    /// What a sandbox uses now.
+    async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError>;
+
+    /// Keeps the sandbox's own file system, without what is mounted into it, as an image.
+    async fn snapshot(&self, sandbox: &SandboxId, image: &ImageName) -> Result<(), RuntimeError>;
+}
+
+/// Hears of the steps of something that takes long.
+pub trait Progress: Send + Sync {
+    /// A step, as one line.
+    fn step(&self, line: &str);
+}
+
+/// Progress that nobody hears of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _line: &str) {}
+}
+
+/// The images that sandboxes run.
+#[async_trait]
+pub trait Images: Send + Sync + fmt::Debug {
+    /// Whether sandboxes can run the image: the engine has it, or it is one of Armor's own.
+    async fn check(&self, image: &ImageName) -> Result<(), RuntimeError>;
+
+    /// Makes sure that the image is on the engine, building it if it is one of Armor's own.
+    async fn ensure(&self, image: &ImageName, progress: &dyn Progress) -> Result<(), RuntimeError>;
+
+    /// Builds one of Armor's own images, and first what it is built on.
+    async fn build(&self, image: &ImageName, progress: &dyn Progress) -> Result<(), RuntimeError>;
+
+    /// The images that Armor can build, and for each whether the engine has it.
+    async fn known(&self) -> Result<Vec<(ImageName, bool)>, RuntimeError>;
+}

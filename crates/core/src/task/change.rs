@@ -1,0 +1,377 @@
+//! The changes of a task, as pure functions from a task and a moment to a [`Change`].
+
+use crate::error::{Code, Diagnostic};
+use crate::event::{EventPayload, TaskEvent};
+use crate::id::{AgentId, TaskId};
+use crate::task::{Outcome, Task, TaskStatus, WorkState};
+use crate::time::Timestamp;
+
+/// A change of one task: what the registry commits together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The version that the change was computed from; the commit is refused if it moved on.
+    pub expected: u64,
+    /// The task as it is to be, its version already counted up.
+    pub after: Task,
+    /// The facts to append, in order. Never empty.
+    pub events: Vec<EventPayload>,
+}
+
+/// A change that a task's present state does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// The way from one state to the other does not exist.
+    #[error("task {task} is {from} and cannot become {to}")]
+    IllegalTransition {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        from: TaskStatus,
+        /// Where it was to go.
+        to: TaskStatus,
+    },
+    /// Only a running task can do this.
+    #[error("task {task} is {status}, not running")]
+    NotRunning {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        status: TaskStatus,
+    },
+    /// Nobody is attached.
+    #[error("no agent is attached to task {task}")]
+    NotAttached {
+        /// The task.
+        task: TaskId,
+    },
+    /// Somebody else is attached.
+    #[error("agent {holder} is attached to task {task}")]
+    AttachedElsewhere {
+        /// The task.
+        task: TaskId,
+        /// Who is attached.
+        holder: AgentId,
+    },
+    /// Deleting would lose work.
+    #[error("task {task} may lose work: {work}")]
+    UnsavedWork {
+        /// The task.
+        task: TaskId,
+        /// What is known of its work.
+        work: WorkState,
+    },
+    /// Deleting would stop work that goes on.
+    #[error("task {task} is running")]
+    StillRunning {
+        /// The task.
+        task: TaskId,
+    },
+}
+
+impl Diagnostic for TaskError {
+    fn code(&self) -> Code {
+        match self {
+            Self::IllegalTransition { .. } | Self::StillRunning { .. } => {
+                Code::TaskIllegalTransition
+            }
+            Self::NotRunning { .. } => Code::TaskNotRunning,
+            Self::NotAttached { .. } => Code::TaskNotAttached,
+            Self::AttachedElsewhere { .. } => Code::TaskAttachedElsewhere,
+            Self::UnsavedWork { .. } => Code::TaskUnsavedWork,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::IllegalTransition { from, .. } if from.is_final() => {
+                format!("A {from} task has ended: create a new task for more work.")
+            }
+            Self::IllegalTransition { .. } | Self::NotAttached { .. } => {
+                "Attach an agent first (attach_agent_to_task, or `armor exec`).".to_owned()
+            }
+            Self::NotRunning { status: TaskStatus::Pending, .. } => {
+                "Attach an agent first: attaching starts the task.".to_owned()
+            }
+            Self::NotRunning { .. } => "Create a new task: this one has ended.".to_owned(),
+            Self::AttachedElsewhere { holder, .. } => {
+                format!("Wait until {holder} detaches, or detach it (detach_agent_from_task).")
+            }
+            Self::UnsavedWork { .. } => {
+                "Delete with force to lose it; or keep it first: its files are in the task's working copy.".to_owned()
+            }
+            Self::StillRunning { .. } => {
+                "Stop it first, or delete with force to stop and delete it at once.".to_owned()
+            }
+        })
+    }
+}
+
+impl Task {
+    /// The fact that this task was made.
+    pub fn created(&self) -> EventPayload {
+        let repository = self.repository.as_ref();
+        TaskEvent::Created {
+            name: self.name.to_string(),
+            owner: self.owner.to_string(),
+            image: self.sandbox.image.clone(),
+            network: self.sandbox.network,
+            limits: self.sandbox.limits,
+            repository: repository.map(|repository| repository.path.clone()),
+            branch: repository.map(|repository| repository.branch.clone()),
+            base: repository.map(|repository| repository.base.clone()),
+        }
+        .into()
+    }
+
+    /// Attaches `agent`, starting a pending task. Attaching the same agent again changes nothing
+    /// but is recorded, since the agent may be a new process of the same name.
+    ///
+    /// # Errors
+    /// When another agent is attached, or the task has ended.
+    pub fn attach(&self, agent: AgentId, now: Timestamp) -> Result<Change, TaskError> {
+        if let Some(holder) = self.agent.as_ref().filter(|holder| **holder != agent) {
+            return Err(TaskError::AttachedElsewhere {
+                task: self.id.clone(),
+                holder: holder.clone(),
+            });
+        }
+        let mut events = Vec::new();
+        let mut after = match self.status {
+            TaskStatus::Running => self.clone(),
+            TaskStatus::Pending => {
+                events.push(TaskEvent::Started.into());
+                self.moved_to(TaskStatus::Running, now)?
+            }
+            // Taking up a failed task again is resuming it, which is asked for by that name.
+            TaskStatus::Failed | TaskStatus::Completed | TaskStatus::Cancelled => {
+                return Err(self.illegal(TaskStatus::Running));
+            }
+        };
+        events.push(TaskEvent::Attached { agent: agent.clone() }.into());
+        after.agent = Some(agent);
+        if let Some(repository) = &mut after.repository {
+            let reason = "an agent has attached since".to_owned();
+            repository.work = WorkState::Unknown { reason };
+        }
+        Ok(self.change(after, events, now))
+    }
+
+    /// Detaches whoever is attached, or `agent` in particular. The task goes on running.
+    ///
+    /// # Errors
+    /// When nobody, or another agent, is attached.
+    pub fn detach(&self, agent: Option<&AgentId>, now: Timestamp) -> Result<Change, TaskError> {
+        let holder =
+            self.agent.clone().ok_or_else(|| TaskError::NotAttached { task: self.id.clone() })?;
+        if agent.is_some_and(|agent| *agent != holder) {
+            return Err(TaskError::AttachedElsewhere { task: self.id.clone(), holder });
+        }
+        let mut after = self.clone();
+        after.agent = None;
+        Ok(self.change(after, vec![TaskEvent::Detached { agent: holder }.into()], now))
+    }
+
+    /// Ends the task well.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn complete(&self, outcome: Outcome, now: Timestamp) -> Result<Change, TaskError> {
+        let event = TaskEvent::Completed {
+            message: outcome.message.clone(),
+            result: outcome.result.clone(),
+        };
+        self.end(TaskStatus::Completed, outcome, event, now)
+    }
+
+    /// Ends the task badly, for `reason`.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn fail(&self, reason: String, now: Timestamp) -> Result<Change, TaskError> {
+        let event = TaskEvent::Failed { reason: reason.clone() };
+        let outcome = Outcome { message: Some(reason), result: None };
+        self.end(TaskStatus::Failed, outcome, event, now)
+    }
+
+    /// Gives the task up.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn cancel(&self, reason: Option<String>, now: Timestamp) -> Result<Change, TaskError> {
+        let event = TaskEvent::Cancelled { reason: reason.clone() };
+        let outcome = Outcome { message: reason, result: None };
+        self.end(TaskStatus::Cancelled, outcome, event, now)
+    }
+
+    /// Notes what was brought from the working copy onto the task's branch.
+    pub fn collected(&self, head: String, commits: u32, work: WorkState, now: Timestamp) -> Change {
+        let mut after = self.clone();
+        let mut events = Vec::new();
+        if let Some(repository) = &mut after.repository {
+            let from = std::mem::replace(&mut repository.head, head.clone());
+            repository.work = work.clone();
+            let branch = repository.branch.clone();
+            events.push(TaskEvent::WorkCollected { branch, from, to: head, commits, work }.into());
+        }
+        self.change(after, events, now)
+    }
+
+    /// Whether the task may be deleted without losing anything.
+    ///
+    /// # Errors
+    /// When it runs, or when its working copy holds work that is on no branch.
+    pub fn check_deletable(&self) -> Result<(), TaskError> {
+        if self.status == TaskStatus::Running {
+            return Err(TaskError::StillRunning { task: self.id.clone() });
+        }
+        match self.repository.as_ref().map(|repository| &repository.work) {
+            None | Some(WorkState::Saved) => Ok(()),
+            Some(work) => Err(TaskError::UnsavedWork { task: self.id.clone(), work: work.clone() }),
+        }
+    }
+
+    /// Whether commands may run in it now.
+    ///
+    /// # Errors
+    /// When it is not running, or nobody is attached.
+    pub fn check_executable(&self) -> Result<&AgentId, TaskError> {
+        if self.status != TaskStatus::Running {
+            return Err(TaskError::NotRunning { task: self.id.clone(), status: self.status });
+        }
+        self.agent.as_ref().ok_or_else(|| TaskError::NotAttached { task: self.id.clone() })
+    }
+
+    fn end(
+        &self,
+        status: TaskStatus,
+        outcome: Outcome,
+        event: TaskEvent,
+        now: Timestamp,
+    ) -> Result<Change, TaskError> {
+        let mut after = self.moved_to(status, now)?;
+        let mut events = Vec::new();
+        if let Some(agent) = after.agent.take() {
+            events.push(TaskEvent::Detached { agent }.into());
+        }
+        events.push(event.into());
+        after.outcome = Some(outcome);
+        Ok(self.change(after, events, now))
+    }
+
+    fn moved_to(&self, status: TaskStatus, now: Timestamp) -> Result<Self, TaskError> {
+        if !self.status.may_become(status) {
+            return Err(self.illegal(status));
+        }
+        let mut after = self.clone();
+        if self.status == TaskStatus::Failed {
+            after.retries += 1;
+        }
+        if status == TaskStatus::Running {
+            after.started_at.get_or_insert(now);
+        }
+        after.finished_at = status.is_final().then_some(now);
+        after.status = status;
+        Ok(after)
+    }
+
+    fn illegal(&self, to: TaskStatus) -> TaskError {
+        TaskError::IllegalTransition { task: self.id.clone(), from: self.status, to }
+    }
+
+    fn change(&self, mut after: Self, events: Vec<EventPayload>, now: Timestamp) -> Change {
+        after.version = self.version + 1;
+        after.updated_at = now;
+        Change { expected: self.version, after, events }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::{IdSource, SequentialIds};
+    use crate::task::{TRANSITIONS, TaskRequest};
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Attach(u8),
+        Detach,
+        Complete,
+        Fail,
+        Cancel,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0_u8..2).prop_map(Step::Attach),
+            Just(Step::Detach),
+            Just(Step::Complete),
+            Just(Step::Fail),
+            Just(Step::Cancel),
+        ]
+    }
+
+    fn task() -> Task {
+        let now = Timestamp::from_millis(1);
+        let name = "a task".parse().unwrap();
+        Task::new(SequentialIds::default().task_id(now), TaskRequest::named(name), now)
+    }
+
+    fn apply(task: &Task, step: &Step, now: Timestamp) -> Result<Change, TaskError> {
+        match step {
+            Step::Attach(n) => task.attach(AgentId::parse(format!("agent-{n}")).unwrap(), now),
+            Step::Detach => task.detach(None, now),
+            Step::Complete => task.complete(Outcome { message: None, result: None }, now),
+            Step::Fail => task.fail("no reason".to_owned(), now),
+            Step::Cancel => task.cancel(None, now),
+        }
+    }
+
+    proptest! {
+        // R2: whatever is tried in whatever order, only listed transitions happen.
+        #[test]
+        fn random_walks_keep_to_the_listed_transitions(steps in prop::collection::vec(step(), 1..30)) {
+            let mut task = task();
+            for (tick, step) in (2..).zip(&steps) {
+                let now = Timestamp::from_millis(tick);
+                let Ok(change) = apply(&task, step, now) else { continue };
+                let after = &change.after;
+                prop_assert!(
+                    task.status == after.status || TRANSITIONS.contains(&(task.status, after.status))
+                );
+                prop_assert_eq!(change.expected, task.version);
+                prop_assert_eq!(after.version, task.version + 1);
+                prop_assert!(!change.events.is_empty());
+                prop_assert_eq!(after.finished_at.is_some(), after.status.is_final());
+                prop_assert_eq!(after.outcome.is_some(), after.status.is_final());
+                prop_assert!(after.agent.is_none() || after.status == TaskStatus::Running);
+                task = change.after;
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_transition_names_both_states() {
+        let error =
+            task().complete(Outcome { message: None, result: None }, Timestamp::from_millis(2));
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("pending") && text.contains("completed"), "{text}");
+    }
+
+    #[test]
+    fn an_attached_agent_keeps_others_out_until_it_detaches() {
+        let now = Timestamp::from_millis(2);
+        let first = AgentId::parse("first").unwrap();
+        let second = AgentId::parse("second").unwrap();
+        let attached = task().attach(first.clone(), now).unwrap().after;
+        assert_eq!(
+            attached.attach(second.clone(), now).unwrap_err().code(),
+            Code::TaskAttachedElsewhere
+        );
+        assert!(attached.detach(Some(&second), now).is_err());
+        let detached = attached.detach(Some(&first), now).unwrap().after;
+        assert_eq!(detached.status, TaskStatus::Running);
+        assert_eq!(detached.attach(second.clone(), now).unwrap().after.agent, Some(second));
+    }
+}

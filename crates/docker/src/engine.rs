@@ -1,0 +1,167 @@
+//! The connection to the engine: made when first needed, each call with a limit of time, each
+//! failure told in the words of the core.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use armor_core::sandbox::{RuntimeError, RuntimeInfo};
+use bollard::errors::Error;
+use bollard::models::SystemInfo;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::sync::OnceCell;
+
+use crate::Endpoint;
+
+/// The API of Docker Engine 20.10, the oldest that the tests run on.
+const OLDEST_API: (usize, usize) = (1, 41);
+/// Time for what moves whole file systems: imports, builds, commits.
+const LONG: Duration = Duration::from_mins(30);
+
+/// An engine at an address.
+#[derive(Debug)]
+pub struct Engine {
+    endpoint: Endpoint,
+    timeout: Duration,
+    connected: OnceCell<Connected>,
+}
+
+#[derive(Debug)]
+struct Connected {
+    docker: Docker,
+    /// For uploads, whose answer comes only when all is taken in.
+    patient: Docker,
+    info: SystemInfo,
+}
+
+impl Engine {
+    /// An engine that is looked for when it is first needed. `timeout` bounds each answer.
+    pub fn new(endpoint: Endpoint, timeout: Duration) -> Self {
+        Self { endpoint, timeout, connected: OnceCell::new() }
+    }
+
+    pub(crate) async fn docker(&self) -> Result<&Docker, RuntimeError> {
+        Ok(&self.connected().await?.docker)
+    }
+
+    pub(crate) async fn patient(&self) -> Result<&Docker, RuntimeError> {
+        Ok(&self.connected().await?.patient)
+    }
+
+    /// What the engine said of itself when it was first asked.
+    pub(crate) async fn info(&self) -> Result<&SystemInfo, RuntimeError> {
+        Ok(&self.connected().await?.info)
+    }
+
+    /// Asks the engine anew what it is.
+    pub(crate) async fn probe(&self) -> Result<RuntimeInfo, RuntimeError> {
+        let docker = self.docker().await?;
+        let info = self.call("describe itself", docker.info()).await?;
+        let version = self.call("tell its version", docker.version()).await?;
+        let name = match version.platform.map(|platform| platform.name) {
+            Some(name) if !name.is_empty() => name,
+            _ => "Docker Engine".to_owned(),
+        };
+        Ok(RuntimeInfo {
+            name,
+            version: version.version.unwrap_or_default(),
+            api_version: docker.client_version().to_string(),
+            endpoint: self.endpoint.to_string(),
+            cgroup_version: info.cgroup_version.map(|v| v.to_string()).unwrap_or_default(),
+            security: security(info.security_options.as_deref().unwrap_or_default()),
+        })
+    }
+
+    async fn connected(&self) -> Result<&Connected, RuntimeError> {
+        self.connected.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Connected, RuntimeError> {
+        let unavailable = |error: Error| self.translate("answer", error);
+        let address = self.endpoint.as_str();
+        let connect = |limit: Duration| {
+            let docker = match address.split_once("://") {
+                Some(("unix", path)) => {
+                    Docker::connect_with_unix(path, limit.as_secs(), API_DEFAULT_VERSION)
+                }
+                _ => Docker::connect_with_http(address, limit.as_secs(), API_DEFAULT_VERSION),
+            };
+            docker.map_err(unavailable)
+        };
+        let docker = self.call("agree on a version", connect(self.timeout)?.negotiate_version());
+        let docker = docker.await?;
+        let version = docker.client_version();
+        if (version.major_version, version.minor_version) < OLDEST_API {
+            return Err(RuntimeError::TooOld {
+                feature: format!("the API version 1.41: it speaks {version}"),
+            });
+        }
+        let info = self.call("describe itself", docker.info()).await?;
+        Ok(Connected { docker, patient: connect(LONG)?, info })
+    }
+
+    /// Waits for an answer, but not longer than allowed.
+    pub(crate) async fn call<T>(
+        &self,
+        action: &'static str,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, RuntimeError> {
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer.map_err(|error| self.translate(action, error)),
+            Err(_) => Err(RuntimeError::Timeout { action, limit: self.timeout }),
+        }
+    }
+
+    /// Tells an engine that is not there from one that refuses.
+    pub(crate) fn translate(&self, action: &'static str, error: Error) -> RuntimeError {
+        let endpoint = self.endpoint.to_string();
+        if matches!(error, Error::RequestTimeoutError) {
+            return RuntimeError::Timeout { action, limit: self.timeout };
+        }
+        match io_cause(&error).map(io::Error::kind) {
+            Some(io::ErrorKind::PermissionDenied) => RuntimeError::AccessDenied { endpoint },
+            Some(_) => RuntimeError::Unavailable { endpoint, source: Box::new(error) },
+            None => match error {
+                Error::SocketNotFoundError(_)
+                | Error::UnsupportedURISchemeError { .. }
+                | Error::HyperLegacyError { .. }
+                | Error::InvalidURIError { .. } => {
+                    RuntimeError::Unavailable { endpoint, source: Box::new(error) }
+                }
+                error => RuntimeError::Engine { action, source: Box::new(error) },
+            },
+        }
+    }
+}
+
+fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
+    let mut cause: Option<&'a (dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// `name=seccomp,profile=default` becomes `seccomp`.
+fn security(options: &[String]) -> Vec<String> {
+    options
+        .iter()
+        .filter_map(|option| option.split(',').find_map(|part| part.strip_prefix("name=")))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The HTTP status of an answer that refuses.
+pub(crate) fn status(error: &RuntimeError) -> Option<u16> {
+    let RuntimeError::Engine { source, .. } = error else {
+        return None;
+    };
+    match source.downcast_ref::<Error>() {
+        Some(Error::DockerResponseServerError { status_code, .. }) => Some(*status_code),
+        _ => None,
+    }
+}

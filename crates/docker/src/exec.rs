@@ -1,0 +1,243 @@
+//! Commands through the engine's exec API: output as it comes, and how the command ended.
+
+use std::time::Duration;
+
+use armor_core::id::SandboxId;
+use armor_core::sandbox::{CommandExit, OutputChunk, RuntimeError, StreamKind};
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::ExecInspectResponse;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use crate::engine::{Engine, status};
+
+/// How the engine begins the text that it sends as output when a command could not be started.
+const START_FAILED: &[u8] = b"OCI runtime exec failed";
+/// How often, and how long, the engine is asked again for an exit code that is not there yet.
+const EXIT_CODE_TRIES: u32 = 100;
+const EXIT_CODE_PAUSE: Duration = Duration::from_millis(20);
+/// How often the engine is asked whether a container ends, at the same pace.
+const END_TRIES: u32 = 15;
+/// The exit code of what was killed by SIGKILL.
+const KILLED: i64 = 137;
+
+/// A command, in the engine's terms.
+#[derive(Debug)]
+pub(crate) struct Exec {
+    pub(crate) argv: Vec<String>,
+    pub(crate) user: String,
+    pub(crate) cwd: String,
+    pub(crate) env: Vec<String>,
+    pub(crate) stdin: Option<Bytes>,
+}
+
+/// Runs a command to its end. Its output goes to `output` as it comes; without one, and when that
+/// is closed, it is dropped.
+pub(crate) async fn run(
+    engine: &Engine,
+    sandbox: &SandboxId,
+    exec: Exec,
+    output: Option<mpsc::Sender<OutputChunk>>,
+) -> Result<CommandExit, RuntimeError> {
+    let docker = engine.docker().await?;
+    let cwd = exec.cwd.clone();
+    let options = CreateExecOptions {
+        attach_stdin: Some(exec.stdin.is_some()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        tty: Some(false),
+        cmd: Some(exec.argv),
+        user: Some(exec.user),
+        working_dir: Some(exec.cwd),
+        env: Some(exec.env),
+        ..CreateExecOptions::default()
+    };
+    let created = engine
+        .call("prepare a command", docker.create_exec(sandbox.as_str(), options))
+        .await
+        .map_err(|error| gone_if_not_there(sandbox, error))?;
+    let start = StartExecOptions { detach: false, tty: false, output_capacity: Some(64 * 1024) };
+    let started = engine
+        .call("start a command", docker.start_exec(&created.id, Some(start)))
+        .await
+        .map_err(|error| gone_if_not_there(sandbox, error))?;
+    let StartExecResults::Attached { output: mut stream, mut input } = started else {
+        return Err(engine_broke("start a command", "it answered as if detached"));
+    };
+
+    let feed = exec.stdin.map(|bytes| {
+        tokio::spawn(async move {
+            // The command may end without reading all of it, which is its own business.
+            if input.write_all(&bytes).await.is_ok() {
+                let _closed = input.shutdown().await;
+            }
+        })
+    });
+    let mut sink = Sink { output, withheld: None };
+    let mut broken = None;
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(LogOutput::StdOut { message }) => sink.take(StreamKind::Stdout, message).await,
+            Ok(LogOutput::StdErr { message }) => sink.take(StreamKind::Stderr, message).await,
+            Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. }) => {}
+            Err(error) => {
+                broken = Some(engine.translate("pass on a command's output", error));
+                break;
+            }
+        }
+    }
+    if let Some(feed) = feed {
+        // It may be stuck in a pipe that nobody reads any more.
+        feed.abort();
+    }
+    if let Some(error) = broken {
+        return Err(error);
+    }
+
+    let Some(end) = exit(engine, &created.id).await? else {
+        return Ok(CommandExit::SandboxLost);
+    };
+    if let Some(text) = sink.withheld.take() {
+        if end.pid.unwrap_or(0) == 0 {
+            return start_failure(&String::from_utf8_lossy(&text), cwd);
+        }
+        sink.send(StreamKind::Stdout, text).await;
+    }
+    let code = end.exit_code.unwrap_or(KILLED);
+    if code == KILLED && ends_now(engine, sandbox).await? {
+        return Ok(CommandExit::SandboxLost);
+    }
+    let code =
+        i32::try_from(code).map_err(|_| engine_broke("tell an exit code", "out of range"))?;
+    Ok(CommandExit::Code(code))
+}
+
+/// Passes output on, and keeps back what may be the engine's word on a failed start.
+struct Sink {
+    output: Option<mpsc::Sender<OutputChunk>>,
+    withheld: Option<Bytes>,
+}
+
+impl Sink {
+    async fn take(&mut self, stream: StreamKind, bytes: Bytes) {
+        if stream == StreamKind::Stdout
+            && bytes.starts_with(START_FAILED)
+            && self.withheld.is_none()
+        {
+            self.withheld = Some(bytes);
+        } else {
+            if let Some(text) = self.withheld.take() {
+                self.send(StreamKind::Stdout, text).await;
+            }
+            self.send(stream, bytes).await;
+        }
+    }
+
+    async fn send(&mut self, stream: StreamKind, bytes: Bytes) {
+        if let Some(output) = &self.output
+            && output.send(OutputChunk { stream, bytes }).await.is_err()
+        {
+            self.output = None;
+        }
+    }
+}
+
+/// Waits for the engine to know how the command ended; the output's end usually comes after that.
+/// None when the engine has forgotten the command, which it does with the container.
+async fn exit(engine: &Engine, exec: &str) -> Result<Option<ExecInspectResponse>, RuntimeError> {
+    let docker = engine.docker().await?;
+    for _ in 0..EXIT_CODE_TRIES {
+        let end = engine.call("tell how a command ended", docker.inspect_exec(exec)).await;
+        match end {
+            Ok(end) if end.running != Some(true) => return Ok(Some(end)),
+            Ok(_) => {}
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(EXIT_CODE_PAUSE).await;
+    }
+    Err(RuntimeError::Timeout {
+        action: "tell how a command ended",
+        limit: EXIT_CODE_PAUSE * EXIT_CODE_TRIES,
+    })
+}
+
+/// Reads the engine's (that is, runc's) words. They differ between versions in the beginning.
+fn start_failure(text: &str, cwd: String) -> Result<CommandExit, RuntimeError> {
+    if text.contains("chdir to cwd") {
+        Err(RuntimeError::NoSuchDirectory { cwd })
+    } else if text.contains("not found in $PATH") || text.contains("no such file or directory") {
+        Ok(CommandExit::NotFound)
+    } else if text.contains("permission denied") || text.contains("is a directory") {
+        Ok(CommandExit::NotExecutable)
+    } else {
+        Err(engine_broke("start a command", text.trim_end()))
+    }
+}
+
+/// Whether the container is ending or gone. The output of a command in it ends a little before the
+/// engine says so.
+async fn ends_now(engine: &Engine, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+    for _ in 0..END_TRIES {
+        if !is_running(engine, sandbox).await? {
+            return Ok(true);
+        }
+        tokio::time::sleep(EXIT_CODE_PAUSE).await;
+    }
+    Ok(false)
+}
+
+async fn is_running(engine: &Engine, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+    let docker = engine.docker().await?;
+    match engine.call("look at a container", docker.inspect_container(sandbox.as_str(), None)).await
+    {
+        Ok(container) => Ok(container.state.and_then(|state| state.running) == Some(true)),
+        Err(error) if status(&error) == Some(404) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// 404: there is no such container. 409: it is there and does not run.
+pub(crate) fn gone_if_not_there(sandbox: &SandboxId, error: RuntimeError) -> RuntimeError {
+    match status(&error) {
+        Some(404 | 409) => RuntimeError::SandboxGone { sandbox: sandbox.to_string() },
+        _ => error,
+    }
+}
+
+pub(crate) fn engine_broke(action: &'static str, what: &str) -> RuntimeError {
+    RuntimeError::Engine { action, source: what.to_owned().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_words_on_a_failed_start_are_understood() {
+        let prefix = "OCI runtime exec failed: exec failed: unable to start container process: ";
+        let told = |text: &str| start_failure(&format!("{prefix}{text}"), "/no/dir".to_owned());
+        assert!(matches!(
+            told("exec: \"nope\": executable file not found in $PATH: unknown"),
+            Ok(CommandExit::NotFound)
+        ));
+        assert!(matches!(
+            told("exec: \"/nope/cmd\": stat /nope/cmd: no such file or directory: unknown"),
+            Ok(CommandExit::NotFound)
+        ));
+        assert!(matches!(
+            told("exec: \"/bin/noexec\": permission denied: unknown"),
+            Ok(CommandExit::NotExecutable)
+        ));
+        assert!(matches!(
+            told(
+                "chdir to cwd (\"/no/dir\") set in config.json failed: no such file or directory: unknown"
+            ),
+            Err(RuntimeError::NoSuchDirectory { .. })
+        ));
+        assert!(matches!(told("something new"), Err(RuntimeError::Engine { .. })));
+    }
+}

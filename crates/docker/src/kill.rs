@@ -1,0 +1,88 @@
+//! Killing an execution with all its processes.
+//!
+//! The exec API can't kill. So each execution runs with a group id of its own, which nothing in
+//! the sandbox can shed (there is no capability to change groups) and which every child inherits,
+//! whatever session or parent it has. A script of shell builtins finds the processes by it. Where
+//! the image has no shell, or the script does not get through, the container is restarted, which
+//! ends every process in it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use armor_core::id::{ExecutionId, SandboxId};
+use armor_core::sandbox::{CommandExit, RuntimeError, UserIds};
+use bollard::query_parameters::RestartContainerOptionsBuilder;
+
+use crate::engine::Engine;
+use crate::exec::{self, Exec};
+
+const SCRIPT: &str = include_str!("kill.sh");
+/// How long the script may take; a fork bomb at the limit takes it a second or two.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
+/// How often the script is tried before the container is restarted.
+const SCRIPT_TRIES: u32 = 3;
+/// The groups of executions. Below 65,536, which is where a rootless engine's numbers end.
+const GROUPS: std::ops::Range<u32> = 20_000..60_000;
+
+/// The group of an execution. Two that run at once share one by a chance of 1 in 40,000, and then
+/// killing one kills both.
+pub(crate) fn group(execution: &ExecutionId) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    execution.as_str().hash(&mut hasher);
+    let place = hasher.finish() % u64::from(GROUPS.end - GROUPS.start);
+    GROUPS.start + u32::try_from(place).unwrap_or(0)
+}
+
+pub(crate) async fn kill(
+    engine: &Engine,
+    sandbox: &SandboxId,
+    execution: &ExecutionId,
+    user: UserIds,
+) -> Result<(), RuntimeError> {
+    for _ in 0..SCRIPT_TRIES {
+        let run = exec::run(engine, sandbox, script(execution, user), None);
+        match tokio::time::timeout(SCRIPT_LIMIT, run).await {
+            // With the sandbox, all its processes are gone.
+            Ok(
+                Ok(CommandExit::Code(0) | CommandExit::SandboxLost)
+                | Err(RuntimeError::SandboxGone { .. }),
+            ) => return Ok(()),
+            // The image has no shell.
+            Ok(Ok(CommandExit::NotFound)) => break,
+            // Where the limits are full, the script itself may be hard to start.
+            outcome => tracing::info!(%sandbox, %execution, ?outcome, "not killed yet"),
+        }
+    }
+    tracing::warn!(%sandbox, %execution, "restarting the sandbox to end a command");
+    let options = RestartContainerOptionsBuilder::new().t(0).build();
+    let docker = engine.docker().await?;
+    engine
+        .call("restart a container", docker.restart_container(sandbox.as_str(), Some(options)))
+        .await
+}
+
+fn script(execution: &ExecutionId, user: UserIds) -> Exec {
+    let group = group(execution).to_string();
+    Exec {
+        argv: ["/bin/sh", "-c", SCRIPT, "kill", &group].map(str::to_owned).to_vec(),
+        // Not the group of the execution, or the script would kill itself.
+        user: format!("{}:{}", user.uid, user.gid),
+        cwd: "/".to_owned(),
+        env: Vec::new(),
+        stdin: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_keeps_its_group_and_groups_lie_in_their_range() {
+        for n in 0..1000 {
+            let execution = ExecutionId::parse(format!("e{n}")).unwrap();
+            assert!(GROUPS.contains(&group(&execution)));
+            assert_eq!(group(&execution), group(&execution));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The names and labels of what Armor makes on an engine, so that it is known again, and so that
+//! two homes on one engine never touch each other's.
+
+use std::collections::HashMap;
+
+use armor_core::id::{HomeId, TaskId};
+
+/// The task that a container or network belongs to.
+pub const TASK_LABEL: &str = "opencode.task.id";
+/// The home that it belongs to.
+pub const HOME_LABEL: &str = "opencode.armor.home";
+
+/// The name of a task's container, and of its network.
+pub(crate) fn name(home: &HomeId, task: &TaskId) -> String {
+    format!("armor-{home}-{task}")
+}
+
+/// The labels of what belongs to a task.
+pub(crate) fn labels(home: &HomeId, task: &TaskId) -> HashMap<String, String> {
+    HashMap::from([
+        (TASK_LABEL.to_owned(), task.to_string()),
+        (HOME_LABEL.to_owned(), home.to_string()),
+    ])
+}
+
+/// A filter for what belongs to this home, and to this task if one is given.
+pub(crate) fn filter(home: &HomeId, task: Option<&TaskId>) -> HashMap<String, Vec<String>> {
+    let mut wanted = vec![format!("{HOME_LABEL}={home}")];
+    wanted.extend(task.map(|task| format!("{TASK_LABEL}={task}")));
+    HashMap::from([("label".to_owned(), wanted)])
+}

@@ -1,0 +1,24 @@
+//! Sandboxes on Docker Engine.
+//!
+//! [`DockerRuntime`] implements [`armor_core::sandbox::Runtime`]: containers hardened as
+//! `container.rs` says, checked by `verify.rs` once they run, with commands through the engine's
+//! exec API (`exec.rs`) that are killed whole (`kill.rs`). [`DockerImages`] builds the images that
+//! sandboxes run. Everything that is made bears labels ([`TASK_LABEL`], [`HOME_LABEL`]), and
+//! nothing without them is ever touched. Engine types stay inside this crate.
+
+mod container;
+mod endpoint;
+mod engine;
+mod exec;
+mod images;
+mod kill;
+mod labels;
+mod network;
+mod runtime;
+mod verify;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use engine::Engine;
+pub use images::DockerImages;
+pub use labels::{HOME_LABEL, TASK_LABEL};
+pub use runtime::DockerRuntime;

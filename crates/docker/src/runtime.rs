@@ -1,0 +1,289 @@
+//! [`Runtime`] on Docker Engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
+use armor_core::sandbox::{
+    CommandExit, ExecRequest, ImageName, NetworkMode, OutputChunk, Runtime, RuntimeError,
+    RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, UserIds,
+};
+use async_trait::async_trait;
+use bollard::models::{ContainerConfig, ContainerSummary, ContainerSummaryStateEnum};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, CreateContainerOptionsBuilder,
+    DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+
+use crate::container::{self, Surroundings};
+use crate::engine::{Engine, status};
+use crate::exec::{self, Exec, engine_broke, gone_if_not_there};
+use crate::labels::{TASK_LABEL, filter, name};
+use crate::{kill, network, verify};
+
+/// The most that is taken out of a sandbox in one copy, in bytes.
+const COPY_LIMIT: usize = 256 << 20;
+
+/// Sandboxes of one home on one engine.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    engine: Arc<Engine>,
+    home: HomeId,
+}
+
+impl DockerRuntime {
+    /// Sandboxes of `home` on `engine`. Nothing is asked of the engine yet.
+    pub fn new(engine: Arc<Engine>, home: HomeId) -> Self {
+        Self { engine, home }
+    }
+
+    async fn surroundings(&self, image: &ImageName) -> Result<Surroundings, RuntimeError> {
+        let docker = self.engine.docker().await?;
+        let found =
+            self.engine.call("look at an image", docker.inspect_image(image.as_str())).await;
+        let found = found.map_err(|error| match status(&error) {
+            Some(404) => RuntimeError::ImageNotFound { image: image.clone() },
+            _ => error,
+        })?;
+        let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
+        Ok(Surroundings {
+            image_volumes: volumes.into_iter().collect(),
+            cpus: self.engine.info().await?.ncpu.unwrap_or(1),
+        })
+    }
+
+    async fn containers(&self, task: Option<&TaskId>) -> Result<Vec<Sandbox>, RuntimeError> {
+        let filters = filter(&self.home, task);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let docker = self.engine.docker().await?;
+        let found =
+            self.engine.call("list containers", docker.list_containers(Some(options))).await?;
+        Ok(found.into_iter().filter_map(sandbox).collect())
+    }
+}
+
+/// A container that bears our labels. Others that happen to match the filter are left out.
+fn sandbox(container: ContainerSummary) -> Option<Sandbox> {
+    let task = container.labels?.remove(TASK_LABEL)?;
+    let state = match container.state? {
+        ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING => {
+            SandboxState::Running
+        }
+        ContainerSummaryStateEnum::PAUSED => SandboxState::Paused,
+        _ => SandboxState::Stopped,
+    };
+    Some(Sandbox {
+        id: SandboxId::parse(container.id?).ok()?,
+        task: TaskId::parse(task).ok()?,
+        state,
+    })
+}
+
+#[async_trait]
+impl Runtime for DockerRuntime {
+    async fn probe(&self) -> Result<RuntimeInfo, RuntimeError> {
+        self.engine.probe().await
+    }
+
+    async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
+        let surroundings = self.surroundings(&spec.image).await?;
+        if spec.network == NetworkMode::Internal {
+            network::create(&self.engine, &self.home, &spec.task).await?;
+        }
+        let body = container::body(&self.home, spec, &surroundings);
+        let options =
+            CreateContainerOptionsBuilder::new().name(&name(&self.home, &spec.task)).build();
+        let docker = self.engine.docker().await?;
+        let made = self
+            .engine
+            .call("make a container", docker.create_container(Some(options), body))
+            .await;
+        match made {
+            Ok(made) => Ok(Sandbox {
+                id: SandboxId::parse(made.id)
+                    .map_err(|error| engine_broke("name a container", &error.to_string()))?,
+                task: spec.task.clone(),
+                state: SandboxState::Stopped,
+            }),
+            // 409: the name is taken, by the task's own container.
+            Err(error) if status(&error) == Some(409) => match self.find(&spec.task).await? {
+                Some(there) => Ok(there),
+                None => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn start(&self, sandbox: &SandboxId, spec: &SandboxSpec) -> Result<(), RuntimeError> {
+        let docker = self.engine.docker().await?;
+        self.engine
+            .call("start a container", docker.start_container(sandbox.as_str(), None))
+            .await
+            .map_err(|error| match status(&error) {
+                Some(404) => RuntimeError::SandboxGone { sandbox: sandbox.to_string() },
+                _ => error,
+            })?;
+        let container = self
+            .engine
+            .call("look at a container", docker.inspect_container(sandbox.as_str(), None))
+            .await
+            .map_err(|error| gone_if_not_there(sandbox, error))?;
+        let missing = verify::missing(&self.home, spec, &container, self.engine.info().await?);
+        if !missing.is_empty() {
+            self.remove(&spec.task).await?;
+            return Err(RuntimeError::Weaker { missing: missing.join(", ") });
+        }
+        // With an init, a container whose program is missing starts well and ends at once.
+        if container.state.and_then(|state| state.running) == Some(true) {
+            Ok(())
+        } else {
+            Err(engine_broke("keep the container running", "the image has no program `sleep`"))
+        }
+    }
+
+    async fn stop(&self, sandbox: &SandboxId, grace: Duration) -> Result<(), RuntimeError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let docker = self.engine.docker().await?;
+        self.engine
+            .call("stop a container", docker.stop_container(sandbox.as_str(), Some(options)))
+            .await
+            .map_err(|error| gone_if_not_there(sandbox, error))
+    }
+
+    async fn pause(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        let docker = self.engine.docker().await?;
+        self.engine
+            .call("pause a container", docker.pause_container(sandbox.as_str()))
+            .await
+            .map_err(|error| gone_if_not_there(sandbox, error))
+    }
+
+    async fn unpause(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        let docker = self.engine.docker().await?;
+        self.engine
+            .call("unpause a container", docker.unpause_container(sandbox.as_str()))
+            .await
+            .map_err(|error| gone_if_not_there(sandbox, error))
+    }
+
+    async fn remove(&self, task: &TaskId) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        for sandbox in self.containers(Some(task)).await? {
+            let docker = self.engine.docker().await?;
+            let removal = docker.remove_container(sandbox.id.as_str(), Some(options.clone()));
+            match self.engine.call("remove a container", removal).await {
+                Ok(()) => {}
+                // 404: it is gone; 409: somebody else is removing it.
+                Err(error) if matches!(status(&error), Some(404 | 409)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        network::remove(&self.engine, &self.home, task).await
+    }
+
+    async fn find(&self, task: &TaskId) -> Result<Option<Sandbox>, RuntimeError> {
+        Ok(self.containers(Some(task)).await?.into_iter().next())
+    }
+
+    async fn list(&self) -> Result<Vec<Sandbox>, RuntimeError> {
+        self.containers(None).await
+    }
+
+    async fn exec(
+        &self,
+        sandbox: &SandboxId,
+        request: ExecRequest,
+        output: mpsc::Sender<OutputChunk>,
+    ) -> Result<CommandExit, RuntimeError> {
+        let exec = Exec {
+            argv: request.argv,
+            user: format!("{}:{}", request.user.uid, kill::group(&request.execution)),
+            cwd: request.cwd,
+            env: request.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            stdin: request.stdin,
+        };
+        exec::run(&self.engine, sandbox, exec, Some(output)).await
+    }
+
+    async fn kill(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        user: UserIds,
+    ) -> Result<(), RuntimeError> {
+        kill::kill(&self.engine, sandbox, execution, user).await
+    }
+
+    async fn copy_in(
+        &self,
+        sandbox: &SandboxId,
+        folder: &str,
+        archive: Bytes,
+    ) -> Result<(), RuntimeError> {
+        let options = UploadToContainerOptionsBuilder::new().path(folder).build();
+        let docker = self.engine.patient().await?;
+        docker
+            .upload_to_container(sandbox.as_str(), Some(options), bollard::body_full(archive))
+            .await
+            .map_err(|error| self.engine.translate("copy files into a container", error))
+    }
+
+    async fn copy_out(&self, sandbox: &SandboxId, path: &str) -> Result<Bytes, RuntimeError> {
+        const ACTION: &str = "copy files out of a container";
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let docker = self.engine.docker().await?;
+        let mut stream = docker.download_from_container(sandbox.as_str(), Some(options));
+        let mut archive = BytesMut::new();
+        while let Some(piece) =
+            stream.try_next().await.map_err(|error| self.engine.translate(ACTION, error))?
+        {
+            if archive.len() + piece.len() > COPY_LIMIT {
+                return Err(engine_broke(ACTION, "more than 256 MiB"));
+            }
+            archive.extend_from_slice(&piece);
+        }
+        Ok(archive.freeze())
+    }
+
+    async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError> {
+        const ACTION: &str = "measure a container";
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let docker = self.engine.docker().await?;
+        let mut stream = std::pin::pin!(docker.stats(sandbox.as_str(), Some(options)));
+        let measured = self
+            .engine
+            .call(ACTION, async { stream.next().await.transpose() })
+            .await
+            .map_err(|error| gone_if_not_there(sandbox, error))?
+            .ok_or_else(|| engine_broke(ACTION, "no answer"))?;
+        let cpu = measured.cpu_stats.and_then(|cpu| cpu.cpu_usage);
+        Ok(SandboxStats {
+            memory_bytes: measured.memory_stats.and_then(|memory| memory.usage).unwrap_or(0),
+            cpu_nanos: cpu.and_then(|usage| usage.total_usage).unwrap_or(0),
+            pids: measured.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
+        })
+    }
+
+    async fn snapshot(&self, sandbox: &SandboxId, image: &ImageName) -> Result<(), RuntimeError> {
+        let (repository, tag) =
+            image.as_str().rsplit_once(':').unwrap_or((image.as_str(), "latest"));
+        let options = CommitContainerOptionsBuilder::new()
+            .container(sandbox.as_str())
+            .repo(repository)
+            .tag(tag)
+            .pause(true)
+            .build();
+        let docker = self.engine.patient().await?;
+        docker
+            .commit_container(options, ContainerConfig::default())
+            .await
+            .map_err(|error| self.engine.translate("keep a container as an image", error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Whether the container that runs is the one that was asked for. An engine leaves out what its
+//! kernel lacks and only warns: here that is an error.
+
+use armor_core::id::HomeId;
+use armor_core::sandbox::{Access, SandboxSpec};
+use bollard::models::{ContainerInspectResponse, HostConfig, SystemInfo};
+
+use crate::container::{GUARD, memory_bytes, nano_cpus, network_mode};
+
+/// What is not in force, in words; nothing when all is.
+pub(crate) fn missing(
+    home: &HomeId,
+    spec: &SandboxSpec,
+    container: &ContainerInspectResponse,
+    engine: &SystemInfo,
+) -> Vec<&'static str> {
+    let default = HostConfig::default();
+    let host = container.host_config.as_ref().unwrap_or(&default);
+    let user = container.config.as_ref().and_then(|config| config.user.as_deref());
+    let has = |list: &Option<Vec<String>>, wanted: &str| {
+        list.iter().flatten().any(|entry| entry == wanted)
+    };
+    let is_empty = |list: &Option<Vec<String>>| list.iter().flatten().next().is_none();
+    let seccomp_is_on = engine
+        .security_options
+        .iter()
+        .flatten()
+        .any(|option| option.contains("name=seccomp") && !option.contains("unconfined"));
+    let open_files = i64::from(spec.limits.open_files);
+
+    let checks = [
+        ("a user without privileges", user == Some(GUARD)),
+        ("privileged mode being off", host.privileged == Some(false)),
+        ("all capabilities dropped", has(&host.cap_drop, "ALL") && is_empty(&host.cap_add)),
+        ("no-new-privileges", has(&host.security_opt, "no-new-privileges")),
+        (
+            "the seccomp profile",
+            seccomp_is_on
+                && !host.security_opt.iter().flatten().any(|option| option.contains("unconfined")),
+        ),
+        ("a read-only root file system", host.readonly_rootfs == Some(true)),
+        ("an init process", host.init == Some(true)),
+        ("a private IPC namespace", host.ipc_mode.as_deref() == Some("private")),
+        ("a process namespace of its own", host.pid_mode.as_deref().unwrap_or("").is_empty()),
+        (
+            "the network that was asked for",
+            host.network_mode.as_deref() == Some(network_mode(home, spec).as_str()),
+        ),
+        ("the limit on processes", host.pids_limit == Some(spec.limits.pids.into())),
+        ("the limit on memory", host.memory == Some(memory_bytes(spec.limits))),
+        ("the limit on swap", host.memory_swap == Some(memory_bytes(spec.limits))),
+        (
+            "the limit on processor time",
+            host.nano_cpus == Some(nano_cpus(spec.limits, engine.ncpu.unwrap_or(1))),
+        ),
+        (
+            "the limit on open files",
+            host.ulimits.iter().flatten().any(|limit| {
+                limit.name.as_deref() == Some("nofile") && limit.hard == Some(open_files)
+            }),
+        ),
+        ("no devices", host.devices.iter().flatten().next().is_none()),
+        ("only the mounts that were asked for", mounts_are_those_of(spec, container)),
+    ];
+    checks.into_iter().filter(|(_, in_force)| !in_force).map(|(what, _)| what).collect()
+}
+
+fn mounts_are_those_of(spec: &SandboxSpec, container: &ContainerInspectResponse) -> bool {
+    let mut found: Vec<_> = container
+        .mounts
+        .iter()
+        .flatten()
+        .filter(|mount| mount.typ.as_deref() != Some("tmpfs"))
+        .map(|mount| {
+            let source = mount.source.clone().unwrap_or_default();
+            (mount.destination.clone().unwrap_or_default(), source, mount.rw == Some(true))
+        })
+        .collect();
+    let mut wanted: Vec<_> = spec
+        .mounts
+        .iter()
+        .map(|mount| {
+            let source = mount.source.to_string_lossy().into_owned();
+            (mount.target.clone(), source, mount.access == Access::ReadWrite)
+        })
+        .collect();
+    found.sort();
+    wanted.sort();
+    found == wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use armor_core::id::TaskId;
+    use armor_core::sandbox::{ImageName, Limits, Mount, NetworkMode, UserIds};
+    use bollard::models::{ContainerConfig, MountPoint};
+
+    use super::*;
+    use crate::container::{self, Surroundings};
+
+    fn spec() -> SandboxSpec {
+        SandboxSpec {
+            task: TaskId::parse("t1").unwrap(),
+            image: ImageName::base(),
+            user: UserIds::UNPRIVILEGED,
+            mounts: vec![Mount {
+                source: "/somewhere".into(),
+                target: "/workspace".to_owned(),
+                access: Access::ReadWrite,
+            }],
+            network: NetworkMode::None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// What an engine that does as it is told says of the container.
+    fn obedient(home: &HomeId, spec: &SandboxSpec) -> ContainerInspectResponse {
+        let surroundings = Surroundings { image_volumes: Vec::new(), cpus: 4 };
+        let body = container::body(home, spec, &surroundings);
+        ContainerInspectResponse {
+            config: Some(ContainerConfig { user: body.user, ..ContainerConfig::default() }),
+            host_config: body.host_config,
+            mounts: Some(vec![MountPoint {
+                destination: Some("/workspace".to_owned()),
+                source: Some("/somewhere".to_owned()),
+                rw: Some(true),
+                ..MountPoint::default()
+            }]),
+            ..ContainerInspectResponse::default()
+        }
+    }
+
+    // A sandbox that is weaker than asked for is an error, not a warning.
+    #[test]
+    fn each_part_that_is_not_in_force_is_missed() {
+        let home = HomeId::parse("h1").unwrap();
+        let spec = spec();
+        let seccomp = |profile: &str| SystemInfo {
+            security_options: Some(vec![format!("name=seccomp,profile={profile}")]),
+            ncpu: Some(4),
+            ..SystemInfo::default()
+        };
+        let engine = seccomp("default");
+        let good = obedient(&home, &spec);
+        assert_eq!(missing(&home, &spec, &good, &engine), Vec::<&str>::new());
+        assert_eq!(missing(&home, &spec, &good, &seccomp("unconfined")).len(), 1);
+
+        let weakenings: &[fn(&mut HostConfig)] = &[
+            |host| host.privileged = Some(true),
+            |host| host.cap_drop = None,
+            |host| host.cap_add = Some(vec!["SYS_ADMIN".to_owned()]),
+            |host| host.security_opt = None,
+            |host| host.readonly_rootfs = Some(false),
+            |host| host.init = None,
+            |host| host.ipc_mode = Some("host".to_owned()),
+            |host| host.pid_mode = Some("host".to_owned()),
+            |host| host.network_mode = Some("bridge".to_owned()),
+            |host| host.pids_limit = Some(0),
+            |host| host.memory = Some(0),
+            |host| host.memory_swap = Some(-1),
+            |host| host.nano_cpus = Some(0),
+            |host| host.ulimits = None,
+            |host| host.devices = Some(vec![bollard::models::DeviceMapping::default()]),
+        ];
+        for (number, weaken) in weakenings.iter().enumerate() {
+            let mut weaker = good.clone();
+            weaken(weaker.host_config.as_mut().unwrap());
+            assert_eq!(missing(&home, &spec, &weaker, &engine).len(), 1, "weakening {number}");
+        }
+        let mut more = good.clone();
+        let socket = MountPoint {
+            destination: Some("/var/run/docker.sock".to_owned()),
+            source: Some("/var/run/docker.sock".to_owned()),
+            ..MountPoint::default()
+        };
+        more.mounts.as_mut().unwrap().push(socket);
+        assert_eq!(missing(&home, &spec, &more, &engine), ["only the mounts that were asked for"]);
+        let mut other = good.clone();
+        other.mounts.as_mut().unwrap()[0].source = Some("/another/home".to_owned());
+        assert_eq!(missing(&home, &spec, &other, &engine), ["only the mounts that were asked for"]);
+        let mut root = good;
+        root.config.as_mut().unwrap().user = Some(String::new());
+        assert_eq!(missing(&home, &spec, &root, &engine), ["a user without privileges"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Every default of R51, in what the engine says and in what a command finds (R51, R97).
+
+use armor_core::id::SandboxId;
+use armor_core::sandbox::NetworkMode;
+use armor_testkit::{engine, require_engine};
+use bollard::models::ContainerInspectResponse;
+
+use crate::support::{Place, USER};
+
+async fn inspect(sandbox: &SandboxId) -> ContainerInspectResponse {
+    engine::docker().inspect_container(sandbox.as_str(), None).await.unwrap()
+}
+
+#[tokio::test]
+async fn engine_inspection_shows_every_default_in_force() {
+    require_engine!();
+    let place = Place::new();
+    let spec = place.spec(NetworkMode::None);
+    let container = inspect(&place.sandbox(&spec).await).await;
+    let config = container.config.unwrap();
+    let host = container.host_config.unwrap();
+
+    // A user without privileges, who is not even the commands' own.
+    assert_eq!(config.user.as_deref(), Some("65534:65534"));
+    // All capabilities dropped, none added, no way to gain privileges.
+    assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+    assert!(host.cap_add.unwrap_or_default().is_empty());
+    assert_eq!(host.privileged, Some(false));
+    // No option turns the default seccomp profile off.
+    assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+    // A read-only root, memory where something has to be written.
+    assert_eq!(host.readonly_rootfs, Some(true));
+    let tmp = &host.tmpfs.unwrap()["/tmp"];
+    assert!(tmp.contains("nosuid") && tmp.contains("nodev") && tmp.contains("size=8m"), "{tmp}");
+    // Limits on processes, memory without swap, processor time, open files.
+    assert_eq!(host.pids_limit, Some(48));
+    assert_eq!((host.memory, host.memory_swap), (Some(128 << 20), Some(128 << 20)));
+    assert_eq!(host.nano_cpus, Some(500_000_000));
+    let limits = host.ulimits.unwrap();
+    assert_eq!((limits[0].name.as_deref(), limits[0].hard), (Some("nofile"), Some(256)));
+    // An init, no network of the host's, no namespace shared.
+    assert_eq!(host.init, Some(true));
+    assert_eq!(host.network_mode.as_deref(), Some("none"));
+    assert_eq!(host.ipc_mode.as_deref(), Some("private"));
+    assert_eq!(host.pid_mode.as_deref().unwrap_or(""), "");
+    assert_eq!(host.userns_mode.as_deref().unwrap_or(""), "");
+    assert_eq!(host.uts_mode.as_deref().unwrap_or(""), "");
+    // No device, no engine socket, nothing mounted but what was asked for.
+    assert!(host.devices.unwrap_or_default().is_empty());
+    let mounts = container.mounts.unwrap();
+    let mut targets: Vec<_> =
+        mounts.iter().filter_map(|mount| mount.destination.as_deref()).collect();
+    targets.retain(|target| *target != "/tmp");
+    targets.sort_unstable();
+    assert_eq!(targets, ["/home/agent", "/run/armor/executions", "/workspace"]);
+    assert!(host.masked_paths.unwrap().iter().any(|path| path == "/proc/kcore"));
+    assert!(host.readonly_paths.unwrap().iter().any(|path| path == "/proc/sys"));
+    // It does not come back by itself, keeps no log, and bears its labels.
+    assert_eq!(host.restart_policy.unwrap().name.unwrap().to_string(), "no");
+    assert_eq!(host.log_config.unwrap().typ.as_deref(), Some("none"));
+    let labels = config.labels.unwrap();
+    assert_eq!(labels[armor_docker::TASK_LABEL], spec.task.as_str());
+    assert_eq!(labels[armor_docker::HOME_LABEL], place.home.as_str());
+}
+
+#[tokio::test]
+async fn engine_a_command_has_no_privilege_and_writes_only_where_it_may() {
+    require_engine!();
+    let place = Place::new();
+    let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+
+    let status = place.sh(&sandbox, "cat /proc/self/status; id -u").await.stdout;
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(set), "0000000000000000", "{set}");
+    }
+    assert_eq!((field("NoNewPrivs:"), field("Seccomp:")), ("1".to_owned(), "2".to_owned()));
+    assert_eq!(status.lines().last(), Some(USER.uid.to_string().as_str()));
+
+    for path in ["/workspace/x", "/home/agent/x", "/tmp/x", "/dev/shm/x"] {
+        let ran = place.sh(&sandbox, &format!("echo 1 > {path} && cat {path}")).await;
+        assert_eq!(ran.stdout, "1\n", "{path}: {}", ran.stderr);
+    }
+    // Everything else: tried for each folder there is.
+    let tried = place
+        .sh(
+            &sandbox,
+            "find / -xdev -type d 2>/dev/null; find /run /proc/sys /sys -type d 2>/dev/null | head -n 300",
+        )
+        .await
+        .stdout;
+    let folders: Vec<_> = tried
+        .lines()
+        .filter(|folder| !["/workspace", "/home/agent", "/tmp", "/dev"].contains(folder))
+        .filter(|folder| !folder.contains('\''))
+        .collect();
+    assert!(folders.len() > 20, "{tried}");
+    let tries: Vec<_> = folders
+        .iter()
+        .map(|folder| format!("( : > '{folder}/armor-was-here' ) 2>/dev/null && echo '{folder}'"))
+        .collect();
+    let script = tries.join("\n");
+    assert_eq!(place.sh(&sandbox, &script).await.stdout, "", "writable, and should not be");
+}
+
+#[tokio::test]
+async fn engine_escapes_that_are_tried_do_not_succeed() {
+    require_engine!();
+    let place = Place::new();
+    let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+    let attempts = [
+        ("remount the root", "mount -o remount,rw /"),
+        ("mount something", "mount -t tmpfs none /workspace"),
+        ("make a user namespace", "unshare -r true"),
+        ("make a device", "mknod /tmp/disk b 8 0"),
+        ("become root", "su -c true"),
+        ("change the owner", "touch /tmp/f && chown 0 /tmp/f"),
+        ("set the clock", "date -s 2000-01-01 && test $(date +%Y) = 2000"),
+        ("name the host", "hostname other"),
+        ("write a kernel setting", "echo 1 > /proc/sys/kernel/panic"),
+        ("read the kernel's memory", "head -c 1 /proc/kcore | grep -q ."),
+        ("see the engine's socket", "test -e /var/run/docker.sock"),
+        ("end the first process", "kill -9 1"),
+        (
+            "end what keeps the container alive",
+            "for p in /proc/[0-9]*; do read -r n < $p/comm; [ \"$n\" = sleep ] && kill -9 ${p#/proc/} && exit 0; done; exit 1",
+        ),
+        ("look into the first process", "cat /proc/1/environ"),
+    ];
+    for (what, line) in attempts {
+        let ran = place.sh(&sandbox, line).await;
+        assert_ne!(
+            ran.exit,
+            armor_core::sandbox::CommandExit::Code(0),
+            "could {what}: {}",
+            ran.stdout
+        );
+    }
+    assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
+}
+
+#[tokio::test]
+async fn engine_limits_hold() {
+    require_engine!();
+    let place = Place::new();
+    let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+    let full =
+        place.sh(&sandbox, "head -c 16777216 /dev/zero > /tmp/big; stat -c %s /tmp/big").await;
+    assert_eq!(full.stdout.trim(), (8 << 20).to_string(), "{}", full.stderr);
+    let files = place.sh(&sandbox, "ulimit -n; ulimit -Hn").await;
+    assert_eq!(files.stdout, "256\n256\n");
+    let many = place.sh(&sandbox, "i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done").await;
+    assert!(many.stderr.contains("can't fork"), "{}", many.stderr);
+    // Memory: what takes more than there is, is killed; the sandbox is not.
+    let greedy = place.sh(&sandbox, "tail -c 400000000 /dev/zero | wc -c; echo done").await;
+    assert!(!greedy.stdout.contains("400000000"), "{}", greedy.stdout);
+    assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
+}

@@ -1,0 +1,9 @@
+//! The runtime on the real engine, seen from inside the sandbox and from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod hardening;
+mod network;
+mod sandboxes;
+mod support;

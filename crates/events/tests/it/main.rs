@@ -1,0 +1,7 @@
+//! Following a real registry's log.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bus;
+mod consumers;
+mod support;

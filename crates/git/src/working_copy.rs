@@ -1,0 +1,143 @@
+//! A task's working copy: a repository of its own (R43).
+//!
+//! It has the task's branch checked out and no remote. Its objects are those of the user's
+//! repository, which the sandbox sees read-only at [`paths::OBJECTS`]; where they cannot be shared,
+//! it gets a copy of those it needs. It is made beside its place and renamed, so that it is there
+//! whole or not at all.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use armor_core::sandbox::{UserIds, paths};
+use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
+
+use crate::command::Configuration;
+use crate::error::io_error;
+use crate::{GitError, SourceRepository};
+
+/// What a working copy is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkingCopy<'a> {
+    /// The user's repository.
+    pub source: &'a SourceRepository,
+    /// The branch to check out.
+    pub branch: &'a str,
+    /// The commit that it starts at.
+    pub base: &'a str,
+    /// The folder of the source's objects, if they are shared.
+    pub objects: Option<&'a Path>,
+}
+
+/// Makes a working copy at `place` that belongs to `owner`. That it is there is no error.
+///
+/// # Errors
+/// When git or the file system fails; nothing is at `place` then.
+pub async fn make_from(
+    copy: WorkingCopy<'_>,
+    place: &Path,
+    owner: UserIds,
+) -> Result<(), GitError> {
+    if place.exists() {
+        return Ok(());
+    }
+    let beside = begin(place)?;
+    populate(copy, &beside).await?;
+    finish(&beside, place, owner)
+}
+
+/// Makes an empty folder at `place` that belongs to `owner`. That it is there is no error.
+///
+/// # Errors
+/// When the file system fails.
+pub fn make_empty(place: &Path, owner: UserIds) -> Result<(), GitError> {
+    if place.exists() {
+        return Ok(());
+    }
+    let beside = begin(place)?;
+    finish(&beside, place, owner)
+}
+
+/// An empty folder beside `place`; what an attempt that was killed left there is removed.
+fn begin(place: &Path) -> Result<PathBuf, GitError> {
+    let beside = place.with_extension("new");
+    match fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io_error("remove", beside)(error));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(&beside).map_err(io_error("make", &beside))?;
+    Ok(beside)
+}
+
+fn finish(beside: &Path, place: &Path, owner: UserIds) -> Result<(), GitError> {
+    give(beside, owner)?;
+    fs::rename(beside, place).map_err(io_error("rename", beside))
+}
+
+async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
+    let WorkingCopy { source, branch, base, objects } = copy;
+    let shared: Vec<(&str, &OsStr)> = objects
+        .map(|objects| ("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.as_os_str()))
+        .into_iter()
+        .collect();
+    let run = async |arguments: &[&str]| {
+        source.git.run(place, Configuration::None, arguments, &shared).await
+    };
+    let format = format!("--object-format={}", source.object_format().await?);
+    let initial = format!("--initial-branch={branch}");
+    // No template: it could bring hooks.
+    run(&["init", "--quiet", "--template=", &format, &initial]).await?;
+
+    if objects.is_none() {
+        let path = source.path().to_string_lossy();
+        run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &path, base]).await?;
+    }
+    let shallow = PathBuf::from(source.git_path("shallow").await?);
+    if shallow.exists() && objects.is_some() {
+        let target = place.join(".git/shallow");
+        fs::copy(&shallow, &target).map_err(io_error("write", target))?;
+    }
+    run(&["update-ref", &format!("refs/heads/{branch}"), base]).await?;
+    if let Some(current) = source.current_branch().await? {
+        // So that `git diff origin/main` means what an agent expects.
+        run(&["update-ref", &format!("refs/remotes/origin/{current}"), base]).await?;
+    }
+    run(&["reset", "--quiet", "--hard", base]).await?;
+
+    if objects.is_some() {
+        let info = place.join(".git/objects/info");
+        fs::create_dir_all(&info).map_err(io_error("make", &info))?;
+        let alternates = info.join("alternates");
+        fs::write(&alternates, format!("{}\n", paths::OBJECTS))
+            .map_err(io_error("write", &alternates))?;
+    }
+    Ok(())
+}
+
+/// Gives a tree to `owner`, links themselves included, and lets what is made in its folders take
+/// their group, because each execution has a group of its own.
+fn give(root: &Path, owner: UserIds) -> Result<(), GitError> {
+    // Only root may give something to another user. Then nobody else may come in between either.
+    let is_root = rustix::process::geteuid().is_root();
+    let mut paths = vec![root.to_owned()];
+    while let Some(path) = paths.pop() {
+        let metadata = path.symlink_metadata().map_err(io_error("look at", &path))?;
+        if is_root {
+            let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+            chownat(CWD, &path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|error| io_error("give away", &path)(error.into()))?;
+        }
+        if metadata.is_dir() {
+            let mode = metadata.permissions().mode() & 0o777 | 0o2700;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+                .map_err(io_error("set the mode of", &path))?;
+            for entry in fs::read_dir(&path).map_err(io_error("list", &path))? {
+                paths.push(entry.map_err(io_error("list", &path))?.path());
+            }
+        }
+    }
+    Ok(())
+}

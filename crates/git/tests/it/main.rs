@@ -1,0 +1,8 @@
+//! Repositories and working copies, with the real git program.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod import;
+mod source;
+mod support;
+mod working_copy;

@@ -1,0 +1,103 @@
+//! What can go wrong in a task's life: what the layers below say, and what requests get wrong.
+
+use armor_core::error::{Code, Diagnostic};
+use armor_core::execution::InvalidCommand;
+use armor_core::id::InvalidId;
+use armor_core::path::InvalidPath;
+use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
+use armor_core::task::{InvalidField, TaskError};
+use armor_git::GitError;
+use armor_persistence::StorageError;
+use armor_registry::RegistryError;
+
+/// An error of the lifecycle.
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError {
+    /// The registry refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The task's state refused.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The runtime failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A file of the task failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A field of a request is wrong.
+    #[error(transparent)]
+    Field(#[from] InvalidField),
+    /// A choice about the sandbox is wrong.
+    #[error(transparent)]
+    SandboxField(#[from] InvalidSandboxField),
+    /// An id is wrong.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// The command is wrong.
+    #[error(transparent)]
+    Command(#[from] InvalidCommand),
+    /// The working directory is wrong.
+    #[error(transparent)]
+    Path(#[from] InvalidPath),
+    /// The name of a variable cannot be one.
+    #[error("`{}` cannot be the name of an environment variable", .0.escape_debug())]
+    VariableName(String),
+    /// The value of a variable cannot be one.
+    #[error("the value of the environment variable {0} holds a NUL character")]
+    VariableValue(String),
+    /// The time limit is out of bounds.
+    #[error("a time limit of {millis} ms is not between 1 ms and 24 h")]
+    TimeLimit {
+        /// What was asked for, in milliseconds.
+        millis: u64,
+    },
+    /// A task of this program ended badly.
+    #[error("{0} ended unexpectedly")]
+    Broken(&'static str),
+}
+
+impl Diagnostic for LifecycleError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Registry(error) => error.code(),
+            Self::Task(error) => error.code(),
+            Self::Runtime(error) => error.code(),
+            Self::Git(error) => error.code(),
+            Self::Storage(error) => error.code(),
+            Self::Field(error) => error.code(),
+            Self::SandboxField(error) => error.code(),
+            Self::Id(error) => error.code(),
+            Self::Command(error) => error.code(),
+            Self::Path(error) => error.code(),
+            Self::VariableName(_) | Self::VariableValue(_) | Self::TimeLimit { .. } => {
+                Code::ArgumentInvalid
+            }
+            Self::Broken(_) => Code::Internal,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.next_step(),
+            Self::Task(error) => error.next_step(),
+            Self::Runtime(error) => error.next_step(),
+            Self::Git(error) => error.next_step(),
+            Self::Storage(error) => error.next_step(),
+            Self::Field(error) => error.next_step(),
+            Self::SandboxField(error) => error.next_step(),
+            Self::Id(error) => error.next_step(),
+            Self::Command(error) => error.next_step(),
+            Self::Path(error) => error.next_step(),
+            Self::VariableName(_) => {
+                Some("Use letters, digits and _, not beginning with a digit.".to_owned())
+            }
+            Self::VariableValue(_) => Some("Leave the NUL out.".to_owned()),
+            Self::TimeLimit { .. } => Some("Choose one in between.".to_owned()),
+            Self::Broken(_) => Some("Please report it with the program's log.".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Executing a command in a task's sandbox: what is asked for, checked, and handed on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use armor_core::error::Report;
+use armor_core::execution::{CommandLine, Execution};
+use armor_core::id::AgentId;
+use armor_core::path::RelativePath;
+use armor_core::sandbox::{OutputChunk, paths};
+use armor_persistence::StorageError;
+use armor_persistence::output::Excerpt;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::run::Run;
+use crate::{Lifecycle, LifecycleError};
+
+/// The longest time limit.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// A command to execute.
+#[derive(Debug, Clone)]
+pub struct Execute {
+    /// What to run.
+    pub command: CommandLine,
+    /// Who runs it, if not the agent that is attached.
+    pub agent: Option<AgentId>,
+    /// Where: absolute in the sandbox, or relative to the workspace.
+    pub cwd: Option<String>,
+    /// Variables to add.
+    pub env: BTreeMap<String, String>,
+    /// What the command reads.
+    pub stdin: Option<Bytes>,
+    /// Its time limit.
+    pub timeout: Option<Duration>,
+    /// Where its output goes besides the disk, as it comes.
+    pub live: Option<mpsc::Sender<OutputChunk>>,
+}
+
+impl Execute {
+    /// A command with nothing else said: in the workspace, with the configured time limit.
+    pub fn new(command: CommandLine) -> Self {
+        Self {
+            command,
+            agent: None,
+            cwd: None,
+            env: BTreeMap::new(),
+            stdin: None,
+            timeout: None,
+            live: None,
+        }
+    }
+}
+
+/// How a command went.
+#[derive(Debug, Clone)]
+pub struct ExecutionReport {
+    /// The execution, ended.
+    pub execution: Execution,
+    /// What it wrote to standard output, cut in the middle if it is long.
+    pub stdout: Excerpt,
+    /// The same for standard error.
+    pub stderr: Excerpt,
+    /// What kept it from running to its own end, with what to do about it.
+    pub problem: Option<Report>,
+}
+
+impl Lifecycle {
+    /// Runs a command in the task's sandbox and waits for its end. A sandbox that is gone is made
+    /// again first. `cancelled` ends the command early.
+    ///
+    /// # Errors
+    /// When the request is wrong, the task is not running with an agent attached, or the sandbox
+    /// cannot be had. A command that fails is no error.
+    pub async fn execute(
+        &self,
+        reference: &str,
+        request: Execute,
+        cancelled: CancellationToken,
+    ) -> Result<ExecutionReport, LifecycleError> {
+        let command = request.command.clone();
+        let argv = command.to_argv()?;
+        let cwd = working_directory(request.cwd.as_deref())?;
+        check_variables(&request.env)?;
+        let limit = time_limit(request.timeout, self.settings.execution.timeout())?;
+
+        let task = self.resolve(reference).await?;
+        let attached = task.check_executable()?;
+        let agent = request.agent.clone().unwrap_or_else(|| attached.clone());
+        let sandbox = self.sandbox_for_command(&task).await?;
+        let now = self.now();
+        let instance = self.parts.instances.own(|| self.parts.ids.instance_id(now)).await;
+        let execution = Execution {
+            id: self.parts.ids.execution_id(now),
+            task: task.id.clone(),
+            agent,
+            command,
+            cwd,
+            instance: instance.map_err(|source| StorageError::Io {
+                action: "lock an instance below",
+                path: self.folder(&task.id).path().to_owned(),
+                source,
+            })?,
+            started_at: now,
+            end: None,
+        };
+        let run = Run { lifecycle: self.clone(), task, execution, argv, request, limit };
+        let running = tokio::spawn(run.until_the_end(sandbox, cancelled));
+        running.await.map_err(|_| LifecycleError::Broken("the watcher of a command"))?
+    }
+}
+
+/// The working directory as the sandbox sees it.
+fn working_directory(asked: Option<&str>) -> Result<String, LifecycleError> {
+    let asked = asked.unwrap_or(".");
+    // An absolute one leads anywhere in the sandbox, as the command itself could go.
+    let (root, below) = match asked.strip_prefix('/') {
+        Some("") => return Ok("/".to_owned()),
+        Some(below) => ("", below),
+        None => (paths::WORKSPACE, asked),
+    };
+    match below.parse::<RelativePath>()?.as_str() {
+        "." if root.is_empty() => Ok("/".to_owned()),
+        "." => Ok(root.to_owned()),
+        below => Ok(format!("{root}/{below}")),
+    }
+}
+
+fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), LifecycleError> {
+    for (name, value) in variables {
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            return Err(LifecycleError::VariableName(name.clone()));
+        }
+        if value.contains('\0') {
+            return Err(LifecycleError::VariableValue(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn time_limit(asked: Option<Duration>, default: Duration) -> Result<Duration, LifecycleError> {
+    match asked {
+        None => Ok(default),
+        Some(limit) if !limit.is_zero() && limit <= LONGEST => Ok(limit),
+        Some(limit) => Err(LifecycleError::TimeLimit {
+            millis: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn working_directories_are_taken_from_the_workspace_or_the_root() {
+        let resolved = |asked| working_directory(asked).map_err(|error| error.to_string());
+        assert_eq!(resolved(None).unwrap(), "/workspace");
+        assert_eq!(resolved(Some(".")).unwrap(), "/workspace");
+        assert_eq!(resolved(Some("src/bin")).unwrap(), "/workspace/src/bin");
+        assert_eq!(resolved(Some("/")).unwrap(), "/");
+        assert_eq!(resolved(Some("/.")).unwrap(), "/");
+        assert_eq!(resolved(Some("/.config/x")).unwrap(), "/.config/x");
+        for refused in ["..", "a/../../b", "/a/../b", "a\nb", ""] {
+            assert!(resolved(Some(refused)).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn variables_need_names_that_a_shell_takes() {
+        let check = |name: &str, value: &str| {
+            check_variables(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+        };
+        assert!(check("PATH_2", "x=y\n").is_ok());
+        for name in ["", "A=B", "1A", "A B", "Ä"] {
+            assert!(check(name, "").is_err(), "{name:?}");
+        }
+        assert!(check("A", "\0").is_err());
+    }
+}

@@ -1,0 +1,34 @@
+//! A task's life, from creation to deletion.
+//!
+//! [`Lifecycle`] owns every change of a task. It computes a change with the pure functions of
+//! [`armor_core::task`], has the registry commit it together with its events, and leaves to the
+//! consumers of the log what follows from it. What lies outside the registry — a branch, a working
+//! copy, a sandbox — is brought in line by steps that can be repeated, so that being killed between
+//! two of them costs nothing.
+//!
+//! One method a file: [`create`](Lifecycle::create), [`attach`](Lifecycle::attach),
+//! [`execute`](Lifecycle::execute), [`detach`](Lifecycle::detach), [`complete`](Lifecycle::complete)
+//! and the other ends, [`delete`](Lifecycle::delete).
+
+mod attach;
+mod collect;
+mod create;
+mod delete;
+mod end;
+mod error;
+mod execute;
+mod instance;
+mod janitor;
+mod lifecycle;
+mod prepare;
+mod recover;
+mod run;
+mod sandbox;
+
+pub use create::CreateTask;
+pub use delete::Deleted;
+pub use error::LifecycleError;
+pub use execute::{Execute, ExecutionReport};
+pub use instance::Instances;
+pub use janitor::Janitor;
+pub use lifecycle::{Lifecycle, LifecycleSettings, Parts};

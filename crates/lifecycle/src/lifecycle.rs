@@ -1,0 +1,154 @@
+//! The lifecycle itself: what it is composed of, and what its steps share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use armor_core::config::ExecutionSettings;
+use armor_core::event::EventPayload;
+use armor_core::id::{IdSource, SandboxId, TaskId};
+use armor_core::sandbox::{Images, Limits, Runtime, UserIds};
+use armor_core::task::{Change, SandboxRequest, Task, TaskError};
+use armor_core::time::{Clock, Timestamp};
+use armor_events::Consumers;
+use armor_git::{Allowed, Git};
+use armor_persistence::{TaskFolder, TaskFolders};
+use armor_registry::Registry;
+
+use crate::{Instances, LifecycleError};
+
+/// How long an answer waits for what follows from it, such as the removal of a sandbox. What is
+/// not done by then is done later.
+const FOLLOW_LIMIT: Duration = Duration::from_mins(1);
+
+/// What a lifecycle is composed of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where tasks, executions and events are kept.
+    pub registry: Arc<dyn Registry>,
+    /// What makes sandboxes.
+    pub runtime: Arc<dyn Runtime>,
+    /// What sandboxes run.
+    pub images: Arc<dyn Images>,
+    /// What follows the log.
+    pub consumers: Arc<Consumers>,
+    /// Where tasks' files are.
+    pub folders: TaskFolders,
+    /// The processes that have this home open.
+    pub instances: Instances,
+    /// The git program.
+    pub git: Git,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// What a lifecycle is told.
+#[derive(Debug, Clone)]
+pub struct LifecycleSettings {
+    /// The sandbox of a task that asks for nothing.
+    pub sandbox: SandboxRequest,
+    /// How commands run.
+    pub execution: ExecutionSettings,
+    /// Where repositories may lie.
+    pub allowed: Allowed,
+    /// Who commands are, and whom working copies belong to.
+    pub user: UserIds,
+}
+
+/// Owns every change of a task.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) settings: Arc<LifecycleSettings>,
+    /// The sandboxes that were seen running, so that a command needs no look first. Written by
+    /// every execution and attachment; what it says may be out of date, which the runtime notices.
+    seen: Arc<Mutex<HashMap<TaskId, SandboxId>>>,
+}
+
+impl Lifecycle {
+    /// A lifecycle over these parts.
+    pub fn new(parts: Parts, settings: LifecycleSettings) -> Self {
+        Self { parts: Arc::new(parts), settings: Arc::new(settings), seen: Arc::default() }
+    }
+
+    /// The registry, for reading.
+    pub fn registry(&self) -> &dyn Registry {
+        self.parts.registry.as_ref()
+    }
+
+    /// The runtime, for looking at it.
+    pub fn runtime(&self) -> &dyn Runtime {
+        self.parts.runtime.as_ref()
+    }
+
+    /// The images, for building them.
+    pub fn images(&self) -> &dyn Images {
+        self.parts.images.as_ref()
+    }
+
+    /// What the sandbox of a task that asks for no limits may use.
+    pub fn default_limits(&self) -> Limits {
+        self.settings.sandbox.limits
+    }
+
+    /// The git program.
+    pub fn git(&self) -> &Git {
+        &self.parts.git
+    }
+
+    /// The folder of a task.
+    pub fn folder(&self, task: &TaskId) -> TaskFolder {
+        self.parts.folders.of(task)
+    }
+
+    /// The task that a person or agent means: by id, prefix or name.
+    ///
+    /// # Errors
+    /// When none, or more than one, is meant.
+    pub async fn resolve(&self, reference: &str) -> Result<Task, LifecycleError> {
+        Ok(self.parts.registry.resolve(reference).await?)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Computes a change from the task as it is and commits it.
+    pub(crate) async fn change(
+        &self,
+        task: &TaskId,
+        compute: impl Fn(&Task) -> Result<Change, TaskError> + Sync,
+    ) -> Result<Task, LifecycleError> {
+        Ok(self.parts.registry.change(task, &compute).await??)
+    }
+
+    pub(crate) async fn append(
+        &self,
+        task: &TaskId,
+        event: impl Into<EventPayload>,
+    ) -> Result<(), LifecycleError> {
+        Ok(self.parts.registry.append(task, &[event.into()]).await?)
+    }
+
+    /// Waits until the consumers have dealt with everything that was committed so far.
+    pub(crate) async fn follow(&self) {
+        let head = *self.parts.registry.appended().borrow();
+        if !self.parts.consumers.caught_up(head, FOLLOW_LIMIT).await {
+            tracing::warn!(%head, "what follows from the change is not done yet");
+        }
+    }
+
+    pub(crate) fn seen(&self, task: &TaskId) -> Option<SandboxId> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned()
+    }
+
+    pub(crate) fn note_seen(&self, task: &TaskId, sandbox: Option<SandboxId>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match sandbox {
+            Some(sandbox) => seen.insert(task.clone(), sandbox),
+            None => seen.remove(task),
+        };
+    }
+}

@@ -1,0 +1,104 @@
+//! `create_task_sandbox`
+
+use armor_commands::wire::TaskView;
+use armor_core::error::Report;
+use armor_core::sandbox::{Limits, NetworkMode};
+use armor_core::task::Metadata;
+use armor_lifecycle::CreateTask;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::reply::Reply;
+use crate::tool::{Call, Effect, Registered, Words, register};
+use crate::tools::{report, task_reply};
+
+/// What the tool takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// What to call the task: one line.
+    name: String,
+    /// The path of the git repository on the host that the task works on. Without it the task starts from an empty folder.
+    workspace: Option<String>,
+    /// The image of the sandbox. By default the configured one: bash, git, curl, Node.js.
+    image: Option<String>,
+    /// Whom the task belongs to.
+    owner: Option<String>,
+    /// Anything to keep with the task, as an object; for example {"request": "…", "ticket": "A-1"}.
+    #[schemars(with = "Option<Map<String, Value>>")]
+    metadata: Option<Value>,
+    /// What the sandbox reaches: "none" (the default) or "internal".
+    #[schemars(with = "Option<NetworkMode>")]
+    network: Option<String>,
+    /// What the sandbox may use; what is left out is as configured.
+    limits: Option<LimitArguments>,
+}
+
+/// What the sandbox may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LimitArguments {
+    /// Memory, in MiB.
+    memory_mib: Option<u32>,
+    /// Processor time, in thousandths of a core.
+    cpu_millis: Option<u32>,
+    /// Processes and threads.
+    pids: Option<u32>,
+    /// Open files of one process.
+    open_files: Option<u32>,
+    /// Size of /tmp, in MiB.
+    tmp_mib: Option<u32>,
+}
+
+pub(super) fn tool() -> Registered {
+    let words = Words {
+        name: "create_task_sandbox",
+        title: "Create a task",
+        description: "Creates a task with a sandbox of its own: a working copy of the repository and a git branch task/<id>. Attach to it next, which starts the sandbox. Returns the task_id that every other tool takes.",
+        effect: Effect::Adds,
+        idempotent: false,
+    };
+    register::<Arguments, TaskView, _, _>(words, run)
+}
+
+async fn run(call: Call, arguments: Arguments) -> Result<Reply, Report> {
+    let request = request(&call, arguments)?;
+    let task = call.lifecycle.create(request).await.map_err(report)?;
+    let branch = task.repository.as_ref().map_or_else(
+        || "an empty folder, without a branch".to_owned(),
+        |repository| format!("the branch {}", repository.branch),
+    );
+    let text = format!(
+        "Created task {} on {branch}. Next: attach_agent_to_task with this task_id.",
+        task.id
+    );
+    task_reply(&task, text)
+}
+
+fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
+    let owner = arguments.owner.as_deref().map(str::parse).transpose().map_err(report)?;
+    let metadata = match arguments.metadata {
+        None => Metadata::default(),
+        Some(value) => Metadata::try_from(value).map_err(report)?,
+    };
+    Ok(CreateTask {
+        name: arguments.name.parse().map_err(report)?,
+        workspace: arguments.workspace.map(Into::into),
+        owner,
+        metadata,
+        image: arguments.image.as_deref().map(str::parse).transpose().map_err(report)?,
+        network: arguments.network.as_deref().map(str::parse).transpose().map_err(report)?,
+        limits: arguments.limits.map(|asked| limits(&asked, call.lifecycle.default_limits())),
+    })
+}
+
+fn limits(asked: &LimitArguments, defaults: Limits) -> Limits {
+    Limits {
+        memory_mib: asked.memory_mib.unwrap_or(defaults.memory_mib),
+        cpu_millis: asked.cpu_millis.unwrap_or(defaults.cpu_millis),
+        pids: asked.pids.unwrap_or(defaults.pids),
+        open_files: asked.open_files.unwrap_or(defaults.open_files),
+        tmp_mib: asked.tmp_mib.unwrap_or(defaults.tmp_mib),
+    }
+}

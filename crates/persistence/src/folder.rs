@@ -1,0 +1,174 @@
+//! Where a task's files are, who may work on them now, and how they go away.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use armor_core::file_lock::FileLock;
+use armor_core::id::{ExecutionId, TaskId};
+
+use crate::StorageError;
+use crate::error::io_error;
+use crate::trash::{self, Freed};
+
+/// The folders of all tasks of a home.
+#[derive(Debug, Clone)]
+pub struct TaskFolders {
+    root: PathBuf,
+}
+
+/// The folder of one task. That it exists is not said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskFolder {
+    path: PathBuf,
+}
+
+impl TaskFolders {
+    /// The folders below `home`, made if it is not there; only the user gets in.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(home: &Path) -> Result<Self, StorageError> {
+        let root = home.join("tasks");
+        make_private(&root)?;
+        let folders = Self { root };
+        make_private(&folders.locks())?;
+        make_private(&folders.trash())?;
+        Ok(folders)
+    }
+
+    /// The folder of a task. A [`TaskId`] holds nothing that could lead out of the root.
+    pub fn of(&self, task: &TaskId) -> TaskFolder {
+        TaskFolder { path: self.root.join(task.as_str()) }
+    }
+
+    /// Every task that has a folder.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    pub fn tasks(&self) -> Result<Vec<TaskId>, StorageError> {
+        let failed = || io_error("list", &self.root);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed())? {
+            let name = entry.map_err(failed())?.file_name();
+            found.extend(name.to_str().and_then(|name| TaskId::parse(name).ok()));
+        }
+        Ok(found)
+    }
+
+    /// Waits until nobody else works on the task, in this process or another.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made.
+    pub async fn lock(&self, task: &TaskId) -> Result<FileLock, StorageError> {
+        // Beside the task's folder, not in it: the lock outlives the folder's removal.
+        let path = self.locks().join(task.as_str());
+        FileLock::hold(&path).await.map_err(io_error("lock", path))
+    }
+
+    /// Takes the folder of a task that is gone out of its place, whatever is in it, and forgets the
+    /// task's lock. [`Self::empty_trash`] removes the files.
+    ///
+    /// # Errors
+    /// When the folder cannot be moved, or the lock's file not removed.
+    pub fn discard(&self, task: &TaskId, _held: FileLock) -> Result<(), StorageError> {
+        let folder = self.of(task).path;
+        trash::discard(&folder, &self.trash()).map_err(io_error("move away", folder))?;
+        let lock = self.locks().join(task.as_str());
+        match fs::remove_file(&lock) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", lock)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the files of all discarded folders, and says how much that freed.
+    ///
+    /// # Errors
+    /// When something cannot be removed. It stays in the trash, and is tried again the next time.
+    pub async fn empty_trash(&self) -> Result<Freed, StorageError> {
+        // One at a time: each would find the other's files gone.
+        let lock = self.locks().join(".trash");
+        let _lock = FileLock::hold(&lock).await.map_err(io_error("lock", lock))?;
+        let trash = self.trash();
+        let emptying = tokio::task::spawn_blocking(move || trash::empty(&trash));
+        emptying.await.map_err(io::Error::other).flatten().map_err(io_error("empty", self.trash()))
+    }
+
+    fn locks(&self) -> PathBuf {
+        self.root.with_file_name("locks")
+    }
+
+    fn trash(&self) -> PathBuf {
+        self.root.with_file_name("trash")
+    }
+}
+
+impl TaskFolder {
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it exists.
+    pub fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// The task's working copy, which the sandbox sees as `/workspace`.
+    pub fn workspace(&self) -> PathBuf {
+        self.path.join("workspace")
+    }
+
+    /// The task's memory, which the sandbox sees as its home folder.
+    pub fn memory(&self) -> PathBuf {
+        self.path.join("memory")
+    }
+
+    /// The output of all executions.
+    pub fn executions(&self) -> PathBuf {
+        self.path.join("executions")
+    }
+
+    /// The output of one execution.
+    pub fn execution(&self, execution: &ExecutionId) -> PathBuf {
+        self.executions().join(execution.as_str())
+    }
+
+    /// Layer 1.
+    pub fn state_file(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+
+    /// Layer 2.
+    pub fn audit_file(&self) -> PathBuf {
+        self.path.join("logs").join("audit.jsonl")
+    }
+
+    /// Makes the folder and those in it that Armor itself writes to.
+    ///
+    /// # Errors
+    /// When one of them cannot be made.
+    pub fn create(&self) -> Result<(), StorageError> {
+        make_private(&self.path)?;
+        make_private(&self.path.join("logs"))?;
+        // The sandbox's user reads it through a mount of its own.
+        make(&self.executions(), 0o755)
+    }
+}
+
+fn make_private(path: &Path) -> Result<(), StorageError> {
+    make(path, 0o700)
+}
+
+fn make(path: &Path, mode: u32) -> Result<(), StorageError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(io_error("make the folder", path))
+}
+
+/// Makes the names in a folder durable: what was made in it or renamed into it.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

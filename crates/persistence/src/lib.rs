@@ -1,0 +1,23 @@
+//! A task's folder, `tasks/<id>` in Armor's home, and the layers in it.
+//!
+//! - [`state`]: layer 1, `state.json`, the task as it stands.
+//! - [`audit`]: layer 2, `logs/audit.jsonl`, everything that happened, each line bound to the one
+//!   before by a hash.
+//! - [`output`]: what its commands wrote, in `executions/<id>/`.
+//!
+//! The first two are consumers of the event log: [`StateMirror`] and [`AuditTrail`]. They follow
+//! what the registry committed and can be made anew from it.
+
+pub mod audit;
+mod error;
+mod folder;
+mod hash;
+pub mod output;
+pub mod state;
+mod trash;
+
+pub use audit::AuditTrail;
+pub use error::StorageError;
+pub use folder::{TaskFolder, TaskFolders};
+pub use state::StateMirror;
+pub use trash::Freed;

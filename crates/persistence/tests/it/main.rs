@@ -1,0 +1,9 @@
+//! The layers of a task's folder, on real files, fed by a real registry.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audit;
+mod output;
+mod state;
+mod support;
+mod trash;

@@ -1,0 +1,5 @@
+//! Compiles anew when a migration is added: `sqlx::migrate!` embeds them.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../migrations");
+}

@@ -1,0 +1,167 @@
+//! The registry as the layers above see it.
+
+use armor_core::event::{Event, EventLog, EventPayload};
+use armor_core::execution::{Execution, ExecutionEnd};
+use armor_core::id::{AgentId, ExecutionId, HomeId, TaskId};
+use armor_core::task::{Change, Outcome, Task, TaskError, TaskStatus};
+use armor_core::time::Timestamp;
+use async_trait::async_trait;
+
+use crate::{EventQuery, Page, RegistryError, Statistics, TaskQuery};
+
+/// Keeps tasks, executions and the event log.
+///
+/// Whatever changes something is one transaction together with its events: when the call returns
+/// well, both are durable; when it returns an error, neither is there. Several processes may have
+/// the same registry open.
+#[async_trait]
+pub trait Registry: EventLog {
+    /// The id of the home that this registry belongs to; made with it, never changed.
+    fn home_id(&self) -> &HomeId;
+
+    /// Keeps a new task, and the fact that it was made.
+    async fn create(&self, task: &Task) -> Result<(), RegistryError> {
+        self.bulk_insert(std::slice::from_ref(task)).await
+    }
+
+    /// Keeps new tasks: all of them, or none.
+    async fn bulk_insert(&self, tasks: &[Task]) -> Result<(), RegistryError>;
+
+    /// Carries out a change, if the task is still at the version that it was computed from.
+    ///
+    /// # Errors
+    /// [`RegistryError::Conflict`] when it is not; [`RegistryError::NotFound`] when it is gone.
+    async fn commit(&self, change: &Change) -> Result<(), RegistryError> {
+        self.bulk_update(std::slice::from_ref(change)).await
+    }
+
+    /// Carries out changes of different tasks: all of them, or none.
+    async fn bulk_update(&self, changes: &[Change]) -> Result<(), RegistryError>;
+
+    /// Removes a task with its executions, if it is still at this version. Its events stay.
+    async fn delete(
+        &self,
+        task: &TaskId,
+        expected: u64,
+        event: EventPayload,
+    ) -> Result<(), RegistryError>;
+
+    /// Appends facts that change no task's row.
+    async fn append(&self, task: &TaskId, events: &[EventPayload]) -> Result<(), RegistryError>;
+
+    /// The task of this id.
+    async fn get(&self, task: &TaskId) -> Result<Task, RegistryError>;
+
+    /// The task that a person or agent means: by its id, an unambiguous prefix of the id, or its
+    /// exact name (R1).
+    async fn resolve(&self, reference: &str) -> Result<Task, RegistryError>;
+
+    /// A page of tasks.
+    async fn list(&self, query: &TaskQuery) -> Result<Page<Task>, RegistryError>;
+
+    /// The newest tasks of a state.
+    async fn by_status(&self, status: TaskStatus, limit: u32) -> Result<Vec<Task>, RegistryError> {
+        let query = TaskQuery { status: Some(status), limit, ..TaskQuery::default() };
+        Ok(self.list(&query).await?.items)
+    }
+
+    /// The newest tasks of an owner.
+    async fn by_owner(&self, owner: &str, limit: u32) -> Result<Vec<Task>, RegistryError> {
+        let query = TaskQuery { owner: Some(owner.to_owned()), limit, ..TaskQuery::default() };
+        Ok(self.list(&query).await?.items)
+    }
+
+    /// The newest tasks.
+    async fn recent(&self, limit: u32) -> Result<Vec<Task>, RegistryError> {
+        Ok(self.list(&TaskQuery { limit, ..TaskQuery::default() }).await?.items)
+    }
+
+    /// Numbers over all tasks.
+    async fn statistics(&self) -> Result<Statistics, RegistryError>;
+
+    /// Attaches an agent to a task, which starts a pending one.
+    async fn mark_running(
+        &self,
+        task: &TaskId,
+        agent: AgentId,
+        now: Timestamp,
+    ) -> Result<Result<Task, TaskError>, RegistryError> {
+        self.change(task, &|task| task.attach(agent.clone(), now)).await
+    }
+
+    /// Ends a task well.
+    async fn mark_completed(
+        &self,
+        task: &TaskId,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<Result<Task, TaskError>, RegistryError> {
+        self.change(task, &|task| task.complete(outcome.clone(), now)).await
+    }
+
+    /// Ends a task badly.
+    async fn mark_failed(
+        &self,
+        task: &TaskId,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<Result<Task, TaskError>, RegistryError> {
+        self.change(task, &|task| task.fail(reason.clone(), now)).await
+    }
+
+    /// Computes a change from the task as it is, and carries it out; again from the start when
+    /// somebody else was faster. The inner result is what the task's state says to it.
+    async fn change(
+        &self,
+        task: &TaskId,
+        compute: &(dyn for<'a> Fn(&'a Task) -> Result<Change, TaskError> + Sync),
+    ) -> Result<Result<Task, TaskError>, RegistryError> {
+        loop {
+            let change = match compute(&self.get(task).await?) {
+                Ok(change) => change,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            match self.commit(&change).await {
+                Ok(()) => return Ok(Ok(change.after)),
+                Err(RegistryError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Keeps an execution that begins.
+    async fn begin_execution(
+        &self,
+        execution: &Execution,
+        env: &[String],
+    ) -> Result<(), RegistryError>;
+
+    /// Notes how an execution ended. False when that was noted before; then nothing changes.
+    async fn end_execution(
+        &self,
+        execution: &Execution,
+        end: &ExecutionEnd,
+    ) -> Result<bool, RegistryError>;
+
+    /// One execution of a task.
+    async fn execution(
+        &self,
+        task: &TaskId,
+        execution: &ExecutionId,
+    ) -> Result<Execution, RegistryError>;
+
+    /// The newest executions of a task, newest first.
+    async fn executions(&self, task: &TaskId, limit: u32) -> Result<Vec<Execution>, RegistryError>;
+
+    /// Every execution that nobody has noted the end of.
+    async fn running_executions(&self) -> Result<Vec<Execution>, RegistryError>;
+
+    /// The events of a task, in order, also of one that is deleted.
+    async fn events(&self, task: &TaskId, query: EventQuery) -> Result<Vec<Event>, RegistryError>;
+
+    /// Reads the whole database and says what is wrong with it; nothing when all is well.
+    async fn check(&self) -> Result<Vec<String>, RegistryError>;
+
+    /// Lets go of the database, so that another process finds it settled.
+    async fn close(&self);
+}

@@ -1,0 +1,134 @@
+//! The statements of the executions.
+
+use armor_core::event::{EventPayload, ExecutionEvent};
+use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
+use armor_core::id::{ExecutionId, TaskId};
+use serde_json::json;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::RegistryError;
+use crate::sqlite::failed;
+use crate::sqlite::rows::{self, EXECUTION_COLUMNS, count};
+
+const READ: &str = "read the executions";
+
+/// The fact that an execution began.
+pub(super) fn started(execution: &Execution, env: &[String]) -> EventPayload {
+    ExecutionEvent::Started {
+        execution: execution.id.clone(),
+        agent: execution.agent.clone(),
+        command: execution.command.clone(),
+        cwd: execution.cwd.clone(),
+        env: env.to_vec(),
+    }
+    .into()
+}
+
+/// The fact that an execution ended.
+pub(super) fn finished(execution: &Execution, end: &ExecutionEnd) -> EventPayload {
+    let duration = end.at.since(execution.started_at).as_millis();
+    ExecutionEvent::Finished {
+        execution: execution.id.clone(),
+        status: end.status,
+        exit_code: end.exit_code,
+        duration_ms: u64::try_from(duration).unwrap_or(u64::MAX),
+        stdout_bytes: end.stdout_bytes,
+        stderr_bytes: end.stderr_bytes,
+    }
+    .into()
+}
+
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    execution: &Execution,
+) -> Result<(), RegistryError> {
+    sqlx::query(
+        "INSERT INTO executions (id, task_id, agent, command, cwd, instance, started_at, status)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(execution.id.as_str())
+    .bind(execution.task.as_str())
+    .bind(execution.agent.as_str())
+    .bind(json!(execution.command).to_string())
+    .bind(execution.cwd.as_str())
+    .bind(execution.instance.as_str())
+    .bind(execution.started_at.as_micros())
+    .bind(ExecutionStatus::Running.as_str())
+    .execute(connection)
+    .await
+    .map_err(|error| match error.as_database_error() {
+        // The task was deleted in the meantime.
+        Some(refused) if refused.is_foreign_key_violation() => {
+            RegistryError::NotFound { reference: execution.task.to_string() }
+        }
+        _ => failed("keep the new execution")(error),
+    })?;
+    Ok(())
+}
+
+pub(super) async fn end(
+    connection: &mut SqliteConnection,
+    execution: &ExecutionId,
+    end: &ExecutionEnd,
+) -> Result<bool, RegistryError> {
+    let done = sqlx::query(
+        "UPDATE executions
+         SET status = ?, exit_code = ?, finished_at = ?, stdout_bytes = ?, stderr_bytes = ?
+         WHERE id = ? AND status = 'running'",
+    )
+    .bind(end.status.as_str())
+    .bind(end.exit_code)
+    .bind(end.at.as_micros())
+    .bind(count(end.stdout_bytes))
+    .bind(count(end.stderr_bytes))
+    .bind(execution.as_str())
+    .execute(connection)
+    .await
+    .map_err(failed("note the execution's end"))?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn get(
+    pool: &SqlitePool,
+    task: &TaskId,
+    execution: &ExecutionId,
+) -> Result<Execution, RegistryError> {
+    let sql = format!("SELECT {EXECUTION_COLUMNS} FROM executions WHERE id = ? AND task_id = ?");
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(execution.as_str())
+        .bind(task.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(failed(READ))?;
+    match row {
+        Some(row) => rows::execution(&row),
+        None => {
+            Err(RegistryError::NoSuchExecution { task: task.clone(), execution: execution.clone() })
+        }
+    }
+}
+
+pub(super) async fn newest(
+    pool: &SqlitePool,
+    task: &TaskId,
+    limit: u32,
+) -> Result<Vec<Execution>, RegistryError> {
+    let sql = format!(
+        "SELECT {EXECUTION_COLUMNS} FROM executions WHERE task_id = ? ORDER BY id DESC LIMIT ?"
+    );
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(task.as_str())
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+        .map_err(failed(READ))?;
+    found.iter().map(rows::execution).collect()
+}
+
+pub(super) async fn running(pool: &SqlitePool) -> Result<Vec<Execution>, RegistryError> {
+    let sql =
+        format!("SELECT {EXECUTION_COLUMNS} FROM executions WHERE status = 'running' ORDER BY id");
+    let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await.map_err(failed(READ))?;
+    found.iter().map(rows::execution).collect()
+}

@@ -1,0 +1,10 @@
+//! The registry on real database files, seen from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod concurrency;
+mod executions;
+mod opening;
+mod spine;
+mod support;
+mod tasks;

@@ -1,0 +1,105 @@
+//! The spine: a change and its events are one, and the log is read in order.
+
+use armor_core::event::{EventLog, Seq, TaskEvent};
+use armor_core::task::Outcome;
+use armor_core::time::Clock;
+use armor_registry::{EventQuery, Registry};
+use sqlx::{Connection, SqliteConnection};
+
+use crate::support::{Home, agent};
+
+// Section 2: update and events are one transaction.
+#[tokio::test]
+async fn every_change_stands_in_the_log_in_order_without_a_gap() {
+    let home = Home::new();
+    let registry = home.open().await;
+    let (one, two) = (home.task("one"), home.task("two"));
+    let now = home.clock.now();
+    registry.bulk_insert(&[one.clone(), two.clone()]).await.unwrap();
+    registry.mark_running(&one.id, agent("a"), now).await.unwrap().unwrap();
+    registry
+        .append(&one.id, &[TaskEvent::CollectFailed { reason: "x".to_owned() }.into()])
+        .await
+        .unwrap();
+    registry
+        .mark_completed(&one.id, Outcome { message: None, result: None }, now)
+        .await
+        .unwrap()
+        .unwrap();
+    let done = registry.get(&one.id).await.unwrap();
+    let deleted = TaskEvent::Deleted { name: "one".to_owned() };
+    registry.delete(&one.id, done.version, deleted.into()).await.unwrap();
+
+    let of_one = registry.events(&one.id, EventQuery::default()).await.unwrap();
+    let names: Vec<_> = of_one.iter().map(armor_core::event::Event::name).collect();
+    assert_eq!(
+        names,
+        [
+            "task:created",
+            "task:started",
+            "task:attached",
+            "task:collectFailed",
+            "task:detached",
+            "task:completed",
+            "task:deleted",
+        ]
+    );
+    assert!(of_one.iter().map(|event| event.task_seq).eq(1..=7));
+
+    let all = registry.read_after(Seq::START, 100).await.unwrap();
+    assert!(all.iter().map(|event| event.seq.0).eq(1..=8));
+    assert_eq!(registry.head().await.unwrap(), Seq(8));
+    assert_eq!(*registry.appended().borrow(), Seq(8));
+    let part = registry.read_after(Seq(3), 2).await.unwrap();
+    assert!(part.iter().map(|event| event.seq.0).eq(4..=5));
+}
+
+#[tokio::test]
+async fn a_refused_change_leaves_no_event() {
+    let home = Home::new();
+    let registry = home.open().await;
+    let task = home.task("t");
+    registry.create(&task).await.unwrap();
+    let mut stale = task.attach(agent("a"), home.clock.now()).unwrap();
+    stale.expected = 9;
+    registry.commit(&stale).await.unwrap_err();
+    registry.bulk_insert(&[task]).await.unwrap_err();
+    assert_eq!(registry.head().await.unwrap(), Seq(1));
+}
+
+#[tokio::test]
+async fn events_can_be_neither_changed_nor_removed() {
+    let home = Home::new();
+    let registry = home.open().await;
+    registry.create(&home.task("t")).await.unwrap();
+    let url = format!("sqlite://{}", home.path().display());
+    let mut raw = SqliteConnection::connect(&url).await.unwrap();
+    for sql in ["UPDATE events SET name = 'task:forged'", "DELETE FROM events"] {
+        let error = sqlx::query(sql).execute(&mut raw).await.unwrap_err();
+        assert!(error.to_string().contains("events"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_kept_and_never_goes_back() {
+    let home = Home::new();
+    let registry = home.open().await;
+    assert_eq!(registry.cursor("audit").await.unwrap(), Seq::START);
+    registry.advance("audit", Seq(5)).await.unwrap();
+    registry.advance("audit", Seq(3)).await.unwrap();
+    registry.close().await;
+    let registry = home.open().await;
+    assert_eq!(registry.cursor("audit").await.unwrap(), Seq(5));
+    assert_eq!(registry.cursor("other").await.unwrap(), Seq::START);
+}
+
+#[tokio::test]
+async fn followers_in_the_process_are_told_of_each_commit() {
+    let home = Home::new();
+    let registry = home.open().await;
+    let mut appended = registry.appended();
+    assert_eq!(*appended.borrow_and_update(), Seq(0));
+    registry.create(&home.task("t")).await.unwrap();
+    appended.changed().await.unwrap();
+    assert_eq!(*appended.borrow_and_update(), Seq(1));
+}

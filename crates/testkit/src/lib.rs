@@ -1,0 +1,58 @@
+//! What the tests share.
+//!
+//! - [`engine`]: the real engine, the tests' image on it, and what belongs to a home there.
+//! - [`Home`]: a temporary home with an environment of its own, which leaves nothing behind.
+//! - [`Repository`]: a user's repository.
+//! - [`McpClient`]: a client of our own for tests that need no independent one.
+//!
+//! Tests that need the engine begin with [`require_engine!`]: without an engine they are skipped,
+//! loudly, except where `cargo xtask test` says that they must not be.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, and a skipped one says so"
+)]
+
+use std::io::Write;
+
+pub mod engine;
+mod home;
+mod mcp;
+mod repository;
+
+pub use home::Home;
+pub use mcp::{McpClient, Protocol};
+pub use repository::{Repository, git};
+
+/// Ends a test early, loudly, when there is no engine.
+#[macro_export]
+macro_rules! require_engine {
+    () => {
+        if !$crate::engine::is_there().await {
+            return;
+        }
+    };
+}
+
+/// A variable that `cargo xtask test` sets for the tests.
+#[allow(clippy::disallowed_methods, reason = "the tests' own edge")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The Python with the independent MCP client, which `cargo xtask test` makes.
+pub fn python() -> Option<String> {
+    let python = variable("TESTKIT_PYTHON");
+    if python.is_none() {
+        skipped("no Python with the MCP client; `cargo xtask test` makes one");
+    }
+    python
+}
+
+/// Says that a test is skipped, or fails it where none may be.
+pub(crate) fn skipped(why: &str) {
+    assert!(variable("TESTKIT_SKIP_NOTHING").is_none(), "{why}");
+    // Past the capture of a test's output, which hides what a test that passes says.
+    let _said = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}

@@ -1,0 +1,76 @@
+//! The maintainer's commands, as `cargo xtask <command>`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+mod ci;
+mod images;
+mod process;
+mod tests;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use crate::process::Outcome;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test [FILTER…]   run all tests, those against the real engine too
+  images build [WHICH]
+                   build the sandboxes' images: base, developer, all (the default)
+  bench [AREA] [--quick] [--json]
+                   measure beside the baselines: registry, sandbox, or all (the default)
+  fuzz [SECONDS]   run the fuzz target of paths; needs a nightly toolchain
+  tidy             check the house rules that no compiler knows
+  ci               everything that a change has to pass
+";
+
+fn bench(what: &[&str]) -> Outcome {
+    let what = if what.iter().any(|word| !word.starts_with("--")) {
+        what.to_vec()
+    } else {
+        [&["all"], what].concat()
+    };
+    process::run(
+        process::cargo()
+            .args(["run", "--quiet", "--release", "--locked", "--package", "armor-bench", "--"])
+            .args(what),
+    )
+}
+
+fn fuzz(seconds: &str) -> Outcome {
+    let limit = format!("-max_total_time={seconds}");
+    process::run(
+        tools::cargo_fuzz()?
+            .env("RUSTUP_TOOLCHAIN", "nightly")
+            .args(["fuzz", "run", "paths", "--", &limit]),
+    )
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["test", filter @ ..] => tests::run(filter),
+        ["images", "build"] => images::build("all"),
+        ["images", "build", which] => images::build(which),
+        ["bench", what @ ..] => bench(what),
+        ["fuzz"] => fuzz("60"),
+        ["fuzz", seconds] => fuzz(seconds),
+        ["tidy"] => tidy::run(),
+        ["ci"] => ci::run(),
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        unknown => Err(format!("`{}` is no xtask command\n\n{HELP}", unknown.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
