@@ -107,10 +107,18 @@ impl Engine {
         action: &'static str,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, RuntimeError> {
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(answer) => answer.map_err(|error| self.translate(action, error)),
-            Err(_) => Err(RuntimeError::Timeout { action, limit: self.timeout }),
-        }
+        let answer = async { answer.await.map_err(|error| self.translate(action, error)) };
+        self.within_limit(action, answer).await
+    }
+
+    /// Waits for what may need more than one answer, but not longer than for one.
+    pub(crate) async fn within_limit<T>(
+        &self,
+        action: &'static str,
+        work: impl Future<Output = Result<T, RuntimeError>>,
+    ) -> Result<T, RuntimeError> {
+        let done = tokio::time::timeout(self.timeout, work).await;
+        done.unwrap_or(Err(RuntimeError::Timeout { action, limit: self.timeout }))
     }
 
     /// Tells an engine that is not there from one that refuses.

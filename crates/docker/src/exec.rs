@@ -16,10 +16,9 @@ use crate::engine::{Engine, status};
 
 /// How the engine begins the text that it sends as output when a command could not be started.
 const START_FAILED: &[u8] = b"OCI runtime exec failed";
-/// How often, and how long, the engine is asked again for an exit code that is not there yet.
-const EXIT_CODE_TRIES: u32 = 100;
-const EXIT_CODE_PAUSE: Duration = Duration::from_millis(20);
-/// How often the engine is asked whether a container ends, at the same pace.
+/// How long to wait before the engine is asked again for what it does not know yet.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often the engine is asked whether a container ends.
 const END_TRIES: u32 = 15;
 /// The exit code of what was killed by SIGKILL.
 const KILLED: i64 = 137;
@@ -145,24 +144,22 @@ impl Sink {
     }
 }
 
-/// Waits for the engine to know how the command ended; the output's end usually comes after that.
-/// None when the engine has forgotten the command, which it does with the container.
+/// Waits for the engine to know how the command ended; the output's end usually comes after that,
+/// but an engine under load may take as long as for any other answer. None when the engine has forgotten the command, which it does with the container.
 async fn exit(engine: &Engine, exec: &str) -> Result<Option<ExecInspectResponse>, RuntimeError> {
+    const ACTION: &str = "tell how a command ended";
     let docker = engine.docker().await?;
-    for _ in 0..EXIT_CODE_TRIES {
-        let end = engine.call("tell how a command ended", docker.inspect_exec(exec)).await;
-        match end {
-            Ok(end) if end.running != Some(true) => return Ok(Some(end)),
-            Ok(_) => {}
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return Err(error),
+    let known = async {
+        loop {
+            match engine.call(ACTION, docker.inspect_exec(exec)).await {
+                Ok(end) if end.running != Some(true) => return Ok(Some(end)),
+                Ok(_) => tokio::time::sleep(PAUSE).await,
+                Err(error) if status(&error) == Some(404) => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
-        tokio::time::sleep(EXIT_CODE_PAUSE).await;
-    }
-    Err(RuntimeError::Timeout {
-        action: "tell how a command ended",
-        limit: EXIT_CODE_PAUSE * EXIT_CODE_TRIES,
-    })
+    };
+    engine.within_limit(ACTION, known).await
 }
 
 /// Reads the engine's (that is, runc's) words. They differ between versions in the beginning.
@@ -185,7 +182,7 @@ async fn ends_now(engine: &Engine, sandbox: &SandboxId) -> Result<bool, RuntimeE
         if !is_running(engine, sandbox).await? {
             return Ok(true);
         }
-        tokio::time::sleep(EXIT_CODE_PAUSE).await;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(false)
 }

@@ -25,7 +25,8 @@ async fn work(server: McpClient, number: usize, workspace: String) {
     server.call("detach_agent_from_task", json!({ "task_id": task })).await;
     server.call("stop_task", json!({ "task_id": task })).await;
     server.call("delete_task", json!({ "task_id": task, "force": true })).await;
-    assert!(server.close().await.success());
+    let end = server.close().await;
+    assert!(end.success(), "{agent}'s server ended with {end}");
 }
 
 // Ten sessions, each a server process of its own on the same home, a task each, twenty commands.
