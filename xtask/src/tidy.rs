@@ -26,7 +26,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "armor-commands",
-        &["armor-core", "armor-git", "armor-lifecycle", "armor-persistence", "armor-registry"],
+        &[
+            "armor-core",
+            "armor-events",
+            "armor-git",
+            "armor-lifecycle",
+            "armor-persistence",
+            "armor-registry",
+        ],
     ),
     ("armor-mcp", &["armor-commands", "armor-core", "armor-lifecycle", "armor-registry"]),
     (

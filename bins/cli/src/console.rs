@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use armor::Progress;
 use armor::commands::Console;
 use armor::sandbox::{OutputChunk, StreamKind};
+use serde_json::Value;
 
 /// Shows progress on standard error, and the output of commands where they wrote it.
 #[derive(Debug)]
@@ -40,6 +41,16 @@ impl Console for Terminal {
             }
             StreamKind::Stderr => io::stderr().lock().write_all(&chunk.bytes),
         }
+    }
+
+    fn entry(&self, json: &Value, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{json}")?;
+        } else {
+            writeln!(out, "{text}")?;
+        }
+        out.flush()
     }
 
     fn confirm(&self, question: &str) -> bool {

@@ -13,7 +13,11 @@ use crate::exit_code;
 
 /// An outcome: JSON or text on standard output.
 pub(crate) fn outcome(outcome: &Outcome, as_json: bool) -> ExitCode {
-    let text = if as_json { format!("{:#}", outcome.json) } else { outcome.text.clone() };
+    let text = match &outcome.json {
+        Some(json) if as_json => format!("{json:#}"),
+        None if as_json => String::new(),
+        _ => outcome.text.clone(),
+    };
     if !text.is_empty() {
         // A reader that went away, such as `head`, is no failure.
         let _written = writeln!(std::io::stdout(), "{text}");

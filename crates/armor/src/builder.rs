@@ -70,8 +70,13 @@ impl Builder {
 
         let folders = TaskFolders::open(&home)?;
         let registry: Arc<dyn Registry> = Arc::new(
-            SqliteRegistry::open(&settings.database.path, self.clock.clone(), self.ids.clone())
-                .await?,
+            SqliteRegistry::open(
+                &settings.database.path,
+                settings.database.durability,
+                self.clock.clone(),
+                self.ids.clone(),
+            )
+            .await?,
         );
         let log: Arc<dyn EventLog> = registry.clone();
 
@@ -89,7 +94,8 @@ impl Builder {
             Arc::new(Janitor::new(registry.clone(), runtime.clone(), folders.clone())),
         ];
         let lock = home.join("locks").join(".consumers");
-        let consumers = Arc::new(Consumers::start(log.clone(), consumers, lock));
+        let consumers =
+            Arc::new(Consumers::start(log.clone(), consumers, lock, self.clock.clone()));
         let bus = Bus::start(log).await?;
 
         let lifecycle = Lifecycle::new(
@@ -98,6 +104,7 @@ impl Builder {
                 runtime,
                 images,
                 consumers: consumers.clone(),
+                bus,
                 folders,
                 instances: Instances::new(&home),
                 git: Git::default(),
@@ -109,7 +116,7 @@ impl Builder {
         lifecycle.recover().await?;
         let user = self.environment.user().map(str::to_owned);
         let context = Context { lifecycle, configuration, home, user };
-        Ok(Armor { context, registry, consumers, bus })
+        Ok(Armor { context, registry, consumers })
     }
 }
 
@@ -143,7 +150,6 @@ pub struct Armor {
     context: Context,
     registry: Arc<dyn Registry>,
     consumers: Arc<Consumers>,
-    bus: Bus,
 }
 
 impl Armor {
@@ -169,7 +175,7 @@ impl Armor {
 
     /// Follows the events that match, from now on.
     pub fn subscribe(&self, pattern: Pattern) -> Subscription {
-        self.bus.subscribe(pattern)
+        self.lifecycle().bus().subscribe(pattern)
     }
 
     /// Waits, for a bounded time, until the consumers have written what was committed, and lets go

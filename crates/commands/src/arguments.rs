@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// An argument of a command.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Argument {
     /// Its name, in lower case with `-` between words.
     pub name: &'static str,

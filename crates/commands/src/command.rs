@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
-use crate::{CommandError, ExitStatus, config, demo, doctor, exec, image, logs, task};
+use crate::{CommandError, ExitStatus, config, demo, dlq, doctor, exec, image, logs, task};
 
 /// A command.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub struct Command {
 pub static COMMANDS: &[Command] = &[
     task::create::COMMAND,
     task::list::COMMAND,
+    task::find::COMMAND,
     task::show::COMMAND,
     exec::COMMAND,
     logs::COMMAND,
@@ -40,6 +41,10 @@ pub static COMMANDS: &[Command] = &[
     image::BUILD,
     image::LIST,
     config::SHOW,
+    dlq::LIST,
+    dlq::SHOW,
+    dlq::RETRY,
+    dlq::PURGE,
     doctor::COMMAND,
     demo::COMMAND,
 ];
@@ -61,6 +66,10 @@ pub struct Context {
 pub trait Console: Progress {
     /// Takes output of a command in a sandbox as it comes. An error says that nobody reads it.
     fn output(&self, chunk: &OutputChunk) -> std::io::Result<()>;
+
+    /// Takes an entry of an answer that goes on: a line of text, or of JSON where that was asked
+    /// for. An error says that nobody reads it.
+    fn entry(&self, json: &Value, text: &str) -> std::io::Result<()>;
 
     /// Asks whether to go on. False where nobody can be asked.
     fn confirm(&self, question: &str) -> bool;
@@ -91,8 +100,8 @@ impl std::fmt::Debug for Call {
 /// What a command gives.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// For programs.
-    pub json: Value,
+    /// For programs; none where all was said while it ran.
+    pub json: Option<Value>,
     /// For people; nothing where all was said while it ran.
     pub text: String,
     /// How the program ends.
@@ -102,6 +111,11 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome of a command that went well.
     pub(crate) fn well(json: &impl serde::Serialize, text: String) -> Result<Self, CommandError> {
-        Ok(Self { json: serde_json::to_value(json)?, text, exit: ExitStatus::Success })
+        Ok(Self { json: Some(serde_json::to_value(json)?), text, exit: ExitStatus::Success })
+    }
+
+    /// The end of a command that showed its entries one by one.
+    pub(crate) const fn shown() -> Self {
+        Self { json: None, text: String::new(), exit: ExitStatus::Success }
     }
 }

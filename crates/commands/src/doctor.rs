@@ -50,6 +50,7 @@ impl Check {
 async fn run(call: Call) -> Result<Outcome, CommandError> {
     let mut checks = vec![git(&call).await];
     checks.extend(database(&call).await);
+    checks.extend(followers(&call).await);
     let engine = engine(&call).await;
     let engine_answers = engine.health != Health::Bad;
     checks.push(engine);
@@ -60,7 +61,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let text: Vec<_> = checks.iter().map(shown).collect();
     let is_bad = checks.iter().any(|check| check.health == Health::Bad);
     Ok(Outcome {
-        json: json!({ "healthy": !is_bad, "checks": checks }),
+        json: Some(json!({ "healthy": !is_bad, "checks": checks })),
         text: text.join("\n"),
         exit: if is_bad { ExitStatus::Unavailable } else { ExitStatus::Success },
     })
@@ -105,6 +106,30 @@ async fn database(call: &Call) -> Vec<Check> {
         Err(error) => Check::bad("executions", &error),
     };
     vec![integrity, running]
+}
+
+/// How far the consumers of the event log have come, and what they gave up on.
+async fn followers(call: &Call) -> Vec<Check> {
+    const WHAT: &str = "consumers";
+    let lifecycle = &call.context.lifecycle;
+    let lag = match lifecycle.consumers().lag().await {
+        Ok(lags) => {
+            let all: Vec<_> =
+                lags.iter().map(|lag| format!("{} {} behind", lag.consumer, lag.events)).collect();
+            Check::ok(WHAT, all.join(", "))
+        }
+        Err(error) => Check::bad(WHAT, &error),
+    };
+    let letters = match lifecycle.registry().dead_letters(u32::MAX).await {
+        Ok(letters) if letters.is_empty() => Check::ok("dead letters", "none".to_owned()),
+        Ok(letters) => Check::note(
+            "dead letters",
+            format!("{} events that a consumer gave up on", letters.len()),
+            "`armor dlq list` shows them; put right what they say, then `armor dlq retry`.",
+        ),
+        Err(error) => Check::bad("dead letters", &error),
+    };
+    vec![lag, letters]
 }
 
 async fn engine(call: &Call) -> Check {

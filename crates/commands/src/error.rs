@@ -1,9 +1,12 @@
 //! What can go wrong with a command.
 
 use armor_core::error::{Code, Diagnostic};
+use armor_core::event::{InvalidDeadLetterId, LogError};
 use armor_core::id::InvalidId;
 use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
 use armor_core::task::{InvalidField, UnknownStatus};
+use armor_core::time::InvalidTimestamp;
+use armor_events::{InvalidPattern, RetryError};
 use armor_git::GitError;
 use armor_lifecycle::LifecycleError;
 use armor_persistence::StorageError;
@@ -39,6 +42,27 @@ pub enum CommandError {
     /// An id is wrong.
     #[error(transparent)]
     Id(#[from] InvalidId),
+    /// A pattern is wrong.
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+    /// A time is wrong.
+    #[error(transparent)]
+    Time(#[from] InvalidTimestamp),
+    /// The event log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The name of a dead letter is wrong.
+    #[error(transparent)]
+    LetterId(#[from] InvalidDeadLetterId),
+    /// A dead letter is not there, or could not be delivered.
+    #[error(transparent)]
+    Letter(#[from] RetryError),
+    /// Arguments exclude each other.
+    #[error("{arguments} exclude each other")]
+    Together {
+        /// Which.
+        arguments: &'static str,
+    },
     /// An argument is not there.
     #[error("the argument `{argument}` is missing")]
     Missing {
@@ -86,8 +110,15 @@ impl Diagnostic for CommandError {
             Self::SandboxField(error) => error.code(),
             Self::Status(error) => error.code(),
             Self::Id(error) => error.code(),
+            Self::Pattern(error) => error.code(),
+            Self::Time(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::LetterId(error) => error.code(),
+            Self::Letter(error) => error.code(),
             Self::Missing { .. } => Code::ArgumentMissing,
-            Self::Invalid { .. } | Self::NotAgreed { .. } => Code::ArgumentInvalid,
+            Self::Invalid { .. } | Self::NotAgreed { .. } | Self::Together { .. } => {
+                Code::ArgumentInvalid
+            }
             Self::Io { .. } => Code::StorageFailed,
             Self::Json(_) => Code::Internal,
         }
@@ -104,6 +135,12 @@ impl Diagnostic for CommandError {
             Self::SandboxField(error) => error.next_step(),
             Self::Status(error) => error.next_step(),
             Self::Id(error) => error.next_step(),
+            Self::Pattern(error) => error.next_step(),
+            Self::Time(error) => error.next_step(),
+            Self::Log(error) => error.next_step(),
+            Self::LetterId(error) => error.next_step(),
+            Self::Letter(error) => error.next_step(),
+            Self::Together { .. } => Some("Give one of them.".to_owned()),
             Self::Missing { .. } => Some("See the command's --help.".to_owned()),
             Self::Invalid { expected, .. } => Some(format!("Give {expected}.")),
             Self::NotAgreed { .. } => Some("Give --force to do it without being asked.".to_owned()),

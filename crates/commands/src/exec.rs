@@ -110,7 +110,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     if let Some(text) = text {
         call.console.step(&text);
     }
-    Ok(Outcome { json: serde_json::to_value(&view)?, text: String::new(), exit })
+    Ok(Outcome { json: Some(serde_json::to_value(&view)?), text: String::new(), exit })
 }
 
 /// A person as an agent. Names of users hold what ids do not, such as `\\` and letters beyond ASCII.

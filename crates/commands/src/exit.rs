@@ -44,12 +44,14 @@ impl ExitStatus {
             | Code::ConfigInvalid
             | Code::ConfigUnknownKey
             | Code::ConfigUnreadable
+            | Code::CursorInvalid
             | Code::IdInvalid
             | Code::PathInvalid
             | Code::PathOutside
             | Code::TaskInvalidMetadata
             | Code::TaskInvalidName => Self::Usage,
-            Code::ExecutionNotFound
+            Code::DeadLetterNotFound
+            | Code::ExecutionNotFound
             | Code::ImageNotFound
             | Code::SandboxNotFound
             | Code::TaskAmbiguous
@@ -66,7 +68,10 @@ impl ExitStatus {
             | Code::TaskUnsavedWork
             | Code::WorkspaceBranchConflict
             | Code::WorkspaceNotAllowed => Self::Refused,
-            Code::DatabaseFull
+            Code::DatabaseBusy
+            | Code::DatabaseFull
+            | Code::DatabaseIo
+            | Code::DatabaseReadOnly
             | Code::EngineTimeout
             | Code::EngineTooOld
             | Code::EngineUnavailable
@@ -74,6 +79,7 @@ impl ExitStatus {
             Code::DatabaseCorrupt
             | Code::DatabaseFailed
             | Code::DatabaseTooNew
+            | Code::DeadLetterFailed
             | Code::EngineFailed
             | Code::ExecutionInterrupted
             | Code::ExecutionNotExecutable

@@ -11,6 +11,7 @@ mod arguments;
 mod command;
 mod config;
 mod demo;
+mod dlq;
 mod doctor;
 mod error;
 mod exec;

@@ -1,5 +1,6 @@
 //! The JSON of tasks and executions, for `--json` and for the tools of `armor-mcp`.
 
+use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus};
 use armor_core::task::{Task, TaskStatus, WorkState};
 use armor_lifecycle::ExecutionReport;
@@ -14,6 +15,9 @@ pub struct TaskView {
     pub task_id: String,
     /// What people call it.
     pub name: String,
+    /// What is to be done, in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Where it stands.
     pub status: TaskStatus,
     /// Whom it belongs to.
@@ -90,6 +94,7 @@ impl From<&Task> for TaskView {
         Self {
             task_id: task.id.to_string(),
             name: task.name.to_string(),
+            request: task.request.as_ref().map(ToString::to_string),
             status: task.status,
             owner: task.owner.to_string(),
             metadata: task.metadata.as_map().clone(),
@@ -217,6 +222,30 @@ impl From<&Execution> for ExecutionSummary {
             exit_code: execution.end.as_ref().and_then(|end| end.exit_code),
             started_at: execution.started_at.to_string(),
             duration_ms: execution.duration_ms(),
+        }
+    }
+}
+
+/// An event that a consumer of the log gave up on.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DeadLetterView {
+    /// Its name: the consumer and the event's place in the log.
+    pub letter: String,
+    /// Why the consumer gave up.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it was given up (RFC 3339).
+    pub at: String,
+}
+
+impl From<&DeadLetter> for DeadLetterView {
+    fn from(letter: &DeadLetter) -> Self {
+        Self {
+            letter: letter.id.to_string(),
+            reason: letter.reason.clone(),
+            tries: letter.tries,
+            at: letter.at.to_string(),
         }
     }
 }

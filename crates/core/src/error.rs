@@ -40,10 +40,16 @@ codes! {
     ConfigInvalid = "config.invalid", "A configuration value has the wrong type or is out of range.";
     ConfigUnknownKey = "config.unknown_key", "A configuration file or variable names a key that does not exist.";
     ConfigUnreadable = "config.unreadable", "A configuration file could not be read or parsed.";
+    CursorInvalid = "cursor.invalid", "A page was asked for with a cursor that does not belong to the list.";
+    DatabaseBusy = "database.busy", "Other processes kept the database busy for too long.";
     DatabaseCorrupt = "database.corrupt", "The database failed its integrity check or holds a row that cannot be read.";
     DatabaseFailed = "database.failed", "The database refused an operation.";
     DatabaseFull = "database.full", "The disk that holds the database is full.";
+    DatabaseIo = "database.io", "The disk that holds the database failed to read or write.";
+    DatabaseReadOnly = "database.read_only", "The database, its folder or its disk may not be written to.";
     DatabaseTooNew = "database.too_new", "The database was written by a newer version of Armor.";
+    DeadLetterFailed = "dlq.failed", "A dead letter could not be delivered.";
+    DeadLetterNotFound = "dlq.not_found", "There is no dead letter of this name.";
     EngineFailed = "engine.failed", "The container engine refused or failed an operation.";
     EngineTimeout = "engine.timeout", "The container engine did not answer in time.";
     EngineTooOld = "engine.too_old", "The container engine lacks something that a sandbox needs.";

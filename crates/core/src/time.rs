@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Code, Diagnostic};
+
 /// A moment in UTC, to the microsecond: what the database keeps and what events carry.
 ///
 /// It shows itself, and is written to JSON, as RFC 3339 (`2026-11-21T10:15:30.123456Z`).
@@ -15,8 +17,18 @@ pub struct Timestamp(i64);
 
 /// A text that is no RFC 3339 moment.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a moment in RFC 3339, such as 2026-11-21T10:15:30Z")]
+#[error("`{}` is not a moment in RFC 3339", .0.escape_debug())]
 pub struct InvalidTimestamp(String);
+
+impl Diagnostic for InvalidTimestamp {
+    fn code(&self) -> Code {
+        Code::ArgumentInvalid
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some("Give a moment as RFC 3339 has it, such as 2026-07-28T12:00:00Z.".to_owned())
+    }
+}
 
 impl Timestamp {
     /// The moment `micros` microseconds after 1970-01-01T00:00:00Z.

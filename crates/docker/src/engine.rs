@@ -107,8 +107,10 @@ impl Engine {
         action: &'static str,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, RuntimeError> {
-        let answer = async { answer.await.map_err(|error| self.translate(action, error)) };
-        self.within_limit(action, answer).await
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer.map_err(|error| self.translate(action, error)),
+            Err(_) => Err(RuntimeError::Timeout { action, limit: self.timeout }),
+        }
     }
 
     /// Waits for what may need more than one answer, but not longer than for one.

@@ -159,7 +159,7 @@ async fn exit(engine: &Engine, exec: &str) -> Result<Option<ExecInspectResponse>
             }
         }
     };
-    engine.within_limit(ACTION, known).await
+    engine.within_limit(ACTION, Box::pin(known)).await
 }
 
 /// Reads the engine's (that is, runc's) words. They differ between versions in the beginning.

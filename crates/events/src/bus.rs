@@ -1,28 +1,32 @@
 //! Subscribers in this process (R30).
 //!
-//! The bus reads the log behind each commit and hands every event to all subscribers, in the order
-//! of the log. A queue holds [`QUEUE`] events; a subscriber that falls further behind is told how
-//! many it missed and goes on with the oldest that is still there. It can read the missed ones
-//! from the log.
+//! The bus hands every event to all subscribers, in the order of the log: what this process commits
+//! as it is committed, what others commit as soon as the log tells of it. A queue holds [`QUEUE`]
+//! events. A [`Subscription`] that falls further behind is told how many it missed and goes on with
+//! the oldest that is still there; a [`Follower`] reads what it missed from the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use armor_core::event::{Event, EventLog, LogError, Seq};
+use armor_core::event::{Commit, Event, EventLog, LogError, Seq};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::Pattern;
+use crate::{Follower, Pattern, Selection, Start};
 
 /// How many events a subscriber may be behind.
 const QUEUE: usize = 1024;
 /// How many events are read from the log at a time.
 const BATCH: u32 = 256;
+/// How long to wait before a log that could not be read is read again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Hands events to subscribers in this process.
 #[derive(Debug)]
 pub struct Bus {
+    log: Arc<dyn EventLog>,
     sender: broadcast::Sender<Arc<Event>>,
-    _stop_with_the_bus: DropGuard,
+    _stop_feeding: DropGuard,
 }
 
 /// A subscriber's end. Dropping it unsubscribes.
@@ -37,6 +41,20 @@ pub struct Subscription {
 #[error("{0} events were missed")]
 pub struct Missed(pub u64);
 
+/// A subscription that ends with its first event.
+#[derive(Debug)]
+pub struct Once(Follower);
+
+impl Once {
+    /// Waits for the event; none when the bus is gone.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn event(mut self) -> Result<Option<Arc<Event>>, LogError> {
+        self.0.next().await
+    }
+}
+
 impl Bus {
     /// Begins to follow the log, from its present end.
     ///
@@ -45,44 +63,98 @@ impl Bus {
     pub async fn start(log: Arc<dyn EventLog>) -> Result<Self, LogError> {
         let (sender, _) = broadcast::channel(QUEUE);
         let stopped = CancellationToken::new();
-        let head = log.head().await?;
-        let feed = feed(log, head, sender.clone());
+        // Before the end is read, so that nothing falls in between.
+        let commits = log.commits();
+        let feed = Feed { seen: log.head().await?, log: log.clone(), sender: sender.clone() };
         let until = stopped.clone();
-        tokio::spawn(async move { until.run_until_cancelled(feed).await });
-        Ok(Self { sender, _stop_with_the_bus: stopped.drop_guard() })
+        tokio::spawn(async move { until.run_until_cancelled(feed.run(commits)).await });
+        Ok(Self { log, sender, _stop_feeding: stopped.drop_guard() })
     }
 
     /// Subscribes to the events that match, from now on.
     pub fn subscribe(&self, pattern: Pattern) -> Subscription {
         Subscription { pattern, receiver: self.sender.subscribe() }
     }
+
+    /// Subscribes to one event that matches, from now on.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn once(&self, pattern: Pattern) -> Result<Once, LogError> {
+        let selection = Selection { pattern, task: None };
+        Ok(Once(self.follow(Start::Now, selection).await?))
+    }
+
+    /// Replays the log from a place, then goes on live, without a gap or a double (R31).
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn follow(&self, from: Start, selection: Selection) -> Result<Follower, LogError> {
+        Follower::start(self.log.clone(), self.sender.subscribe(), selection, from).await
+    }
 }
 
-async fn feed(log: Arc<dyn EventLog>, head: Seq, sender: broadcast::Sender<Arc<Event>>) {
-    let mut appended = log.appended();
-    let mut seen = head;
-    loop {
-        match log.read_after(seen, BATCH).await {
-            Ok(events) if events.is_empty() => {
-                // An error says that the registry is gone, and with it the log.
-                if appended.changed().await.is_err() {
-                    return;
-                }
+/// Brings the log to the subscribers.
+struct Feed {
+    log: Arc<dyn EventLog>,
+    sender: broadcast::Sender<Arc<Event>>,
+    /// The newest event that was handed on.
+    seen: Seq,
+}
+
+impl Feed {
+    async fn run(mut self, mut commits: broadcast::Receiver<Commit>) {
+        loop {
+            match commits.recv().await {
+                Ok(Commit::Ours(events)) => self.hand_on(&events).await,
+                Ok(Commit::Theirs) | Err(RecvError::Lagged(_)) => self.catch_up().await,
+                Err(RecvError::Closed) => return,
             }
-            Ok(events) => {
+        }
+    }
+
+    /// Hands on what was committed here, and before it what was committed elsewhere.
+    async fn hand_on(&mut self, events: &[Arc<Event>]) {
+        match events.first() {
+            Some(first) if first.seq.0 == self.seen.0 + 1 => {
                 for event in events {
-                    seen = event.seq;
-                    // An error says that nobody listens now.
-                    let _heard = sender.send(Arc::new(event));
+                    self.send(Arc::clone(event));
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, "the event bus could not read the log");
-                if appended.changed().await.is_err() {
-                    return;
+            Some(first) if first.seq > self.seen => self.catch_up().await,
+            // It was read from the log already.
+            _ => {}
+        }
+    }
+
+    async fn catch_up(&mut self) {
+        loop {
+            match self.log.read_after(self.seen, BATCH).await {
+                Ok(events) if events.is_empty() => return,
+                Ok(events) => {
+                    for stored in events {
+                        match stored {
+                            Ok(event) => self.send(Arc::new(event)),
+                            Err(damaged) => {
+                                tracing::error!(%damaged, "it is passed over");
+                                self.seen = damaged.seq;
+                            }
+                        }
+                    }
+                }
+                Err(error) => {
+                    let cause = armor_core::error::chain(&error);
+                    tracing::error!(cause, "the event bus could not read the log");
+                    tokio::time::sleep(RETRY).await;
                 }
             }
         }
+    }
+
+    fn send(&mut self, event: Arc<Event>) {
+        self.seen = event.seq;
+        // An error says that nobody listens now.
+        let _heard = self.sender.send(event);
     }
 }
 

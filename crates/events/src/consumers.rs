@@ -10,39 +10,64 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use armor_core::event::{Consumer, EventLog, LogError, Seq};
+use armor_core::event::{
+    Commit, Consumer, ConsumerName, DeadLetter, DeadLetterId, EventLog, LogError, Seq,
+};
 use armor_core::file_lock::FileLock;
+use armor_core::time::Clock;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How many events a consumer is given at a time.
-const BATCH: u32 = 100;
+use crate::delivery::{Delivery, RetryError};
+
 /// How long to wait before a failed consumer is tried again, when nothing new comes.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a round may be away when this process commits nothing.
+/// How long another process, which has committed something, is given to run its own round.
+const THEIR_TURN: Duration = Duration::from_secs(1);
+/// How long a round may be away when nobody commits anything.
 const LATEST: Duration = Duration::from_secs(30);
 
 /// The running consumers of a home.
 #[derive(Debug)]
 pub struct Consumers {
+    delivery: Arc<Delivery>,
+    lock: PathBuf,
     /// Up to where every consumer has dealt with the log.
     done: watch::Receiver<Seq>,
     stop: CancellationToken,
     running: TaskTracker,
 }
 
+/// How far a consumer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Which consumer.
+    pub consumer: ConsumerName,
+    /// Up to where it has dealt with the log.
+    pub cursor: Seq,
+    /// How many events lie behind that.
+    pub events: u64,
+}
+
 impl Consumers {
     /// Starts to drive `consumers`, in this order. `lock` is a file that all processes with this
     /// home name alike.
-    pub fn start(log: Arc<dyn EventLog>, consumers: Vec<Arc<dyn Consumer>>, lock: PathBuf) -> Self {
+    pub fn start(
+        log: Arc<dyn EventLog>,
+        consumers: Vec<Arc<dyn Consumer>>,
+        lock: PathBuf,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (done, seen) = watch::channel(Seq::START);
         let stop = CancellationToken::new();
-        let driver = Driver { log, consumers, lock, done };
+        let delivery = Arc::new(Delivery::new(log, consumers, clock));
+        let driver = Driver { delivery: delivery.clone(), lock: lock.clone(), done };
         let running = TaskTracker::new();
         running.spawn(driver.run(stop.clone()));
         running.close();
-        Self { done: seen, stop, running }
+        Self { delivery, lock, done: seen, stop, running }
     }
 
     /// Waits until every consumer has dealt with everything up to `seq`, at most for `limit`.
@@ -51,6 +76,23 @@ impl Consumers {
         let mut done = self.done.clone();
         let reached = tokio::time::timeout(limit, done.wait_for(|done| *done >= seq)).await;
         matches!(reached, Ok(Ok(_)))
+    }
+
+    /// How far each consumer has come.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn lag(&self) -> Result<Vec<Lag>, LogError> {
+        self.delivery.lag().await
+    }
+
+    /// Gives a dead letter to its consumer once more, and forgets it when that goes well.
+    ///
+    /// # Errors
+    /// When there is no such letter or consumer, or the consumer fails again.
+    pub async fn retry(&self, id: &DeadLetterId) -> Result<DeadLetter, RetryError> {
+        let _lock = FileLock::hold(&self.lock).await.map_err(RetryError::Lock)?;
+        self.delivery.retry(id).await
     }
 
     /// Ends after the round that runs now, or in its midst when that lasts longer than `limit`:
@@ -64,23 +106,27 @@ impl Consumers {
 }
 
 struct Driver {
-    log: Arc<dyn EventLog>,
-    consumers: Vec<Arc<dyn Consumer>>,
+    delivery: Arc<Delivery>,
     lock: PathBuf,
     done: watch::Sender<Seq>,
 }
 
 impl Driver {
     async fn run(self, stop: CancellationToken) {
-        let mut appended = self.log.appended();
+        let mut appended = self.delivery.log().appended();
+        let mut commits = self.delivery.log().commits();
         loop {
             appended.mark_unchanged();
             let all_well = self.round().await;
-            // Another process may have committed something and died before its own round.
             let at_latest = if all_well { LATEST } else { RETRY };
             let more = async {
                 tokio::select! {
                     changed = appended.changed() => changed.is_ok(),
+                    // Another process may die between its commit and its own round.
+                    () = theirs(&mut commits) => {
+                        tokio::time::sleep(THEIR_TURN).await;
+                        true
+                    }
                     () = tokio::time::sleep(at_latest) => true,
                 }
             };
@@ -99,45 +145,28 @@ impl Driver {
                 return false;
             }
         };
-        match self.bring_all_to_the_end().await {
-            Ok(all_well) => all_well,
+        match self.delivery.to_the_end().await {
+            Ok(reached) => {
+                if let Some(head) = reached {
+                    self.done.send_replace(head);
+                }
+                reached.is_some()
+            }
             Err(error) => {
                 tracing::error!(cause = armor_core::error::chain(&error), "will be tried again");
                 false
             }
         }
     }
+}
 
-    async fn bring_all_to_the_end(&self) -> Result<bool, LogError> {
-        // Up to here and no further, or a busy log would keep the later consumers waiting.
-        let head = self.log.head().await?;
-        let mut all_well = true;
-        for consumer in &self.consumers {
-            if let Err(error) = self.catch_up(consumer.as_ref(), head).await {
-                let cause = armor_core::error::chain(error.as_ref());
-                tracing::error!(consumer = consumer.name(), cause, "will be tried again");
-                all_well = false;
-            }
+/// Waits for a commit of another process.
+async fn theirs(commits: &mut broadcast::Receiver<Commit>) {
+    loop {
+        match commits.recv().await {
+            Ok(Commit::Theirs) => return,
+            Ok(Commit::Ours(_)) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
         }
-        if all_well {
-            self.done.send_replace(head);
-        }
-        Ok(all_well)
-    }
-
-    async fn catch_up(
-        &self,
-        consumer: &dyn Consumer,
-        head: Seq,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut cursor = self.log.cursor(consumer.name()).await?;
-        while cursor < head {
-            let events = self.log.read_after(cursor, BATCH).await?;
-            let Some(last) = events.last() else { break };
-            consumer.apply(&events).await?;
-            self.log.advance(consumer.name(), last.seq).await?;
-            cursor = last.seq;
-        }
-        Ok(())
     }
 }

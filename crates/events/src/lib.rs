@@ -2,12 +2,17 @@
 //!
 //! - [`Consumers`] drives the durable ones, each with its cursor in the registry: whatever was
 //!   committed reaches them at least once, also after a crash.
-//! - [`Bus`] serves subscribers in this process, by patterns on the events' names.
+//! - [`Bus`] serves subscribers in this process, by patterns on the events' names: live, or from any
+//!   place of the log on.
 
 mod bus;
 mod consumers;
+mod delivery;
+mod follower;
 mod pattern;
 
-pub use bus::{Bus, Missed, Subscription};
-pub use consumers::Consumers;
+pub use bus::{Bus, Missed, Once, Subscription};
+pub use consumers::{Consumers, Lag};
+pub use delivery::RetryError;
+pub use follower::{Follower, Selection, Start};
 pub use pattern::{InvalidPattern, Pattern};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use armor_core::sandbox::{ImageName, Limits, NetworkMode};
 use armor_core::task::{
-    Metadata, Owner, RepositoryBase, SandboxRequest, Task, TaskName, TaskRequest,
+    Metadata, Owner, RepositoryBase, RequestText, SandboxRequest, Task, TaskName, TaskRequest,
 };
 use armor_git::SourceRepository;
 
@@ -15,6 +15,8 @@ use crate::{Lifecycle, LifecycleError};
 pub struct CreateTask {
     /// What people call it.
     pub name: TaskName,
+    /// What is asked for, in full.
+    pub request: Option<RequestText>,
     /// The repository to work on; without one, the task starts from an empty folder.
     pub workspace: Option<PathBuf>,
     /// Whom it belongs to.
@@ -34,6 +36,7 @@ impl CreateTask {
     pub fn named(name: TaskName) -> Self {
         Self {
             name,
+            request: None,
             workspace: None,
             owner: None,
             metadata: Metadata::default(),
@@ -67,6 +70,7 @@ impl Lifecycle {
         let now = self.now();
         let request = TaskRequest {
             name: request.name,
+            request: request.request,
             owner: request.owner.unwrap_or_else(Owner::nobody),
             metadata: request.metadata,
             sandbox,

@@ -7,7 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, EventPayload, TaskEvent};
+use armor_core::error::Diagnostic;
+use armor_core::event::{
+    Consumer, ConsumerError, ConsumerName, Event, EventPayload, Fault, TaskEvent,
+};
 use armor_core::id::TaskId;
 use armor_core::sandbox::Runtime;
 use armor_persistence::TaskFolders;
@@ -63,11 +66,13 @@ impl Janitor {
         }
     }
 
-    fn failed(
-        action: &str,
-        error: impl std::error::Error + Send + Sync + 'static,
-    ) -> ConsumerError {
-        ConsumerError { consumer: "janitor", action: action.to_owned(), source: Box::new(error) }
+    fn failed(action: &str, error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
+        ConsumerError {
+            consumer: "janitor",
+            action: action.to_owned(),
+            fault: Fault::of(error.code()),
+            source: Box::new(error),
+        }
     }
 }
 
@@ -91,7 +96,7 @@ impl Consumer for Janitor {
                     )
                 )
             })
-            .map(|event| &event.task)
+            .filter_map(Event::task)
             .collect();
         for task in ended {
             self.clean(task).await?;

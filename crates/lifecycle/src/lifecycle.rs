@@ -10,7 +10,7 @@ use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::sandbox::{Images, Limits, Runtime, UserIds};
 use armor_core::task::{Change, SandboxRequest, Task, TaskError};
 use armor_core::time::{Clock, Timestamp};
-use armor_events::Consumers;
+use armor_events::{Bus, Consumers};
 use armor_git::{Allowed, Git};
 use armor_persistence::{TaskFolder, TaskFolders};
 use armor_registry::Registry;
@@ -32,6 +32,8 @@ pub struct Parts {
     pub images: Arc<dyn Images>,
     /// What follows the log.
     pub consumers: Arc<Consumers>,
+    /// What serves subscribers in this process.
+    pub bus: Bus,
     /// Where tasks' files are.
     pub folders: TaskFolders,
     /// The processes that have this home open.
@@ -76,6 +78,16 @@ impl Lifecycle {
     /// The registry, for reading.
     pub fn registry(&self) -> &dyn Registry {
         self.parts.registry.as_ref()
+    }
+
+    /// The consumers of the event log.
+    pub fn consumers(&self) -> &Consumers {
+        &self.parts.consumers
+    }
+
+    /// The event log, for subscribing to it.
+    pub fn bus(&self) -> &Bus {
+        &self.parts.bus
     }
 
     /// The runtime, for looking at it.

@@ -10,7 +10,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event};
+use armor_core::error::Diagnostic;
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault};
 use armor_core::id::TaskId;
 use armor_registry::{EventQuery, Registry, RegistryError};
 use async_trait::async_trait;
@@ -111,10 +112,11 @@ impl AuditTrail {
         Self { folders, registry }
     }
 
-    fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ConsumerError {
+    fn failed(error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
         ConsumerError {
             consumer: "audit",
             action: "write the audit log".to_owned(),
+            fault: Fault::of(error.code()),
             source: Box::new(error),
         }
     }
@@ -133,10 +135,10 @@ impl AuditTrail {
             Tail::Damaged => return self.rewrite(id, &folder).await,
         };
         let fresh: Vec<_> =
-            events.iter().copied().filter(|event| event.task_seq > end.task_seq).collect();
+            events.iter().copied().filter(|event| event.task_seq() > end.task_seq).collect();
         match fresh.first() {
             None => Ok(()),
-            Some(first) if first.task_seq == end.task_seq + 1 => {
+            Some(first) if first.task_seq() == end.task_seq + 1 => {
                 append(&folder, &end, &fresh).map_err(Self::failed)
             }
             // Lines are missing in between.
@@ -168,11 +170,12 @@ impl Consumer for AuditTrail {
     }
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
-        let mut tasks: Vec<_> = events.iter().map(|event| &event.task).collect();
+        let mut tasks: Vec<_> = events.iter().filter_map(Event::task).collect();
         tasks.sort_unstable();
         tasks.dedup();
         for task in tasks {
-            let of_task: Vec<_> = events.iter().filter(|event| event.task == *task).collect();
+            let of_task: Vec<_> =
+                events.iter().filter(|event| event.task() == Some(task)).collect();
             self.apply_to(task, &of_task).await?;
         }
         Ok(())
@@ -186,7 +189,7 @@ fn chained<'a>(end: &End, events: impl Iterator<Item = &'a Event>) -> io::Result
         let line = Line::bind(event, &end)?;
         serde_json::to_writer(&mut text, &line)?;
         text.push(b'\n');
-        end = End { task_seq: event.task_seq, sha256: line.sha256 };
+        end = End { task_seq: event.task_seq(), sha256: line.sha256 };
     }
     Ok(text)
 }

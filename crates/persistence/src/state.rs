@@ -7,7 +7,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::sync::Arc;
 
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event};
+use armor_core::error::Diagnostic;
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault};
 use armor_core::task::Task;
 use armor_registry::{Registry, RegistryError};
 use async_trait::async_trait;
@@ -83,10 +84,11 @@ impl StateMirror {
         Self { folders, registry }
     }
 
-    fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ConsumerError {
+    fn failed(error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
         ConsumerError {
             consumer: "state.json",
             action: "write a task's state".to_owned(),
+            fault: Fault::of(error.code()),
             source: Box::new(error),
         }
     }
@@ -99,7 +101,7 @@ impl Consumer for StateMirror {
     }
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
-        let mut tasks: Vec<_> = events.iter().map(|event| &event.task).collect();
+        let mut tasks: Vec<_> = events.iter().filter_map(Event::task).collect();
         tasks.sort_unstable();
         tasks.dedup();
         for id in tasks {

@@ -1,13 +1,18 @@
 //! What can go wrong in a registry.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::LogError;
 use armor_core::id::{ExecutionId, TaskId};
 
+/// A cause whose type is nobody's business above. Shared, because one failure of the database can
+/// be that of many callers.
+pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 /// An error of the registry. After one, nothing of what was asked for has happened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryError {
     /// Nothing has this id, prefix or name.
     #[error("no task matches `{}`", reference.escape_debug())]
@@ -41,13 +46,28 @@ pub enum RegistryError {
         /// The version that it has.
         actual: u64,
     },
+    /// A set of changes names a task more than once.
+    #[error("a task occurs more than once among the changes")]
+    TwiceTheSame,
+    /// A page was asked for with the cursor of another list, or with none at all.
+    #[error("`{}` is no cursor of this list", cursor.escape_debug())]
+    Cursor {
+        /// What was given.
+        cursor: String,
+    },
+    /// A text to search for has no word in it.
+    #[error("`{}` has no word to search for", text.escape_debug())]
+    NoWords {
+        /// What was given.
+        text: String,
+    },
     /// The database was written by a newer program.
     #[error("the database {path} has a newer schema than this program knows", path = path.display())]
     TooNew {
         /// The database.
         path: PathBuf,
         /// Which migration is unknown.
-        source: BoxError,
+        source: Cause,
     },
     /// The disk is full.
     #[error("the disk is full: could not {action}")]
@@ -55,7 +75,31 @@ pub enum RegistryError {
         /// What was tried.
         action: &'static str,
         /// What the database said.
-        source: BoxError,
+        source: Cause,
+    },
+    /// Other processes have written for too long.
+    #[error("other processes kept the database busy: could not {action}")]
+    Busy {
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        source: Cause,
+    },
+    /// The file, its folder or its disk may not be written to.
+    #[error("the database is read-only: could not {action}")]
+    ReadOnly {
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        source: Cause,
+    },
+    /// The file cannot be opened, read or written.
+    #[error("the database's disk failed: could not {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        source: Cause,
     },
     /// A row or the file cannot be read.
     #[error("the database is damaged: could not {action}")]
@@ -63,20 +107,28 @@ pub enum RegistryError {
         /// What was tried.
         action: &'static str,
         /// What was found.
-        source: BoxError,
+        source: Cause,
     },
-    /// Anything else that the database refuses.
+    /// What was given breaks a rule of the schema.
+    #[error("the database refused to {action}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// Which rule.
+        source: Cause,
+    },
+    /// The registry was closed.
+    #[error("the registry is closed")]
+    Closed,
+    /// Anything else that the database says no to.
     #[error("could not {action}")]
     Failed {
         /// What was tried.
         action: &'static str,
         /// What the database said.
-        source: BoxError,
+        source: Cause,
     },
 }
-
-/// A cause whose type is nobody's business above.
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Diagnostic for RegistryError {
     fn code(&self) -> Code {
@@ -85,10 +137,15 @@ impl Diagnostic for RegistryError {
             Self::Ambiguous { .. } => Code::TaskAmbiguous,
             Self::NoSuchExecution { .. } => Code::ExecutionNotFound,
             Self::Conflict { .. } => Code::TaskConflict,
+            Self::TwiceTheSame | Self::NoWords { .. } => Code::ArgumentInvalid,
+            Self::Cursor { .. } => Code::CursorInvalid,
             Self::TooNew { .. } => Code::DatabaseTooNew,
             Self::Full { .. } => Code::DatabaseFull,
+            Self::Busy { .. } => Code::DatabaseBusy,
+            Self::ReadOnly { .. } => Code::DatabaseReadOnly,
+            Self::Io { .. } => Code::DatabaseIo,
             Self::Corrupt { .. } => Code::DatabaseCorrupt,
-            Self::Failed { .. } => Code::DatabaseFailed,
+            Self::Refused { .. } | Self::Closed | Self::Failed { .. } => Code::DatabaseFailed,
         }
     }
 
@@ -106,12 +163,35 @@ impl Diagnostic for RegistryError {
                 format!("`armor show {task}` lists the task's executions.")
             }
             Self::Conflict { .. } => "Read the task again and repeat the change.".to_owned(),
+            Self::TwiceTheSame => "Join the changes of each task into one.".to_owned(),
+            Self::Cursor { .. } => {
+                "Ask for the first page, without a cursor; a cursor goes with the filters and the order it came with.".to_owned()
+            }
+            Self::NoWords { .. } => {
+                "Give a word of the task's name, request or metadata, such as `parser` or `pars*`."
+                    .to_owned()
+            }
             Self::TooNew { .. } => {
                 "Use the Armor that wrote it, or a newer one; nothing was changed.".to_owned()
             }
             Self::Full { .. } => "Free some space and repeat: nothing was lost.".to_owned(),
-            Self::Corrupt { .. } => "Run `armor doctor` to see how much is damaged.".to_owned(),
-            Self::Failed { .. } => "Run `armor doctor` to check the database.".to_owned(),
+            Self::Busy { .. } => {
+                "Repeat it: nothing was changed. If it goes on, end the armor processes that write to this home.".to_owned()
+            }
+            Self::ReadOnly { .. } => {
+                "Make the file, its folder and its disk writable, then repeat: nothing was lost."
+                    .to_owned()
+            }
+            Self::Io { .. } => {
+                "Look at the disk and the folder (the system's log says more), then repeat: nothing that was acknowledged is lost.".to_owned()
+            }
+            Self::Corrupt { .. } => {
+                "Run `armor doctor` to see how much is damaged; `armor backup list` shows what can be restored.".to_owned()
+            }
+            Self::Closed => "Open the home again.".to_owned(),
+            Self::Refused { .. } | Self::Failed { .. } => {
+                "Run `armor doctor` to check the database.".to_owned()
+            }
         })
     }
 }
@@ -119,5 +199,16 @@ impl Diagnostic for RegistryError {
 impl RegistryError {
     pub(crate) fn in_log(self, action: &'static str) -> LogError {
         LogError { action, code: self.code(), source: Box::new(self) }
+    }
+
+    /// Whether what one caller gave is to blame, and not the database or its disk.
+    pub(crate) const fn is_callers_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::NotFound { .. }
+                | Self::Conflict { .. }
+                | Self::TwiceTheSame
+        )
     }
 }

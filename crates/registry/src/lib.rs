@@ -8,6 +8,7 @@
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! use std::sync::Arc;
 //!
+//! use armor_core::config::Durability;
 //! use armor_core::id::{AgentId, IdSource, RandomIds};
 //! use armor_core::task::{Task, TaskRequest, TaskStatus};
 //! use armor_core::time::{Clock, SystemClock};
@@ -15,8 +16,9 @@
 //!
 //! let home = tempfile::tempdir()?;
 //! let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds::default()));
+//! let file = home.path().join("armor.db");
 //! let registry =
-//!     SqliteRegistry::open(&home.path().join("armor.db"), clock.clone(), ids.clone()).await?;
+//!     SqliteRegistry::open(&file, Durability::Full, clock.clone(), ids.clone()).await?;
 //!
 //! let now = clock.now();
 //! let task = Task::new(ids.task_id(now), TaskRequest::named("fix the parser".parse()?), now);
@@ -28,11 +30,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod cursor;
 mod error;
 mod query;
 mod registry;
 mod sqlite;
 
+pub use cursor::Cursor;
 pub use error::RegistryError;
 pub use query::{EventQuery, Order, Page, Statistics, TaskQuery};
 pub use registry::Registry;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use armor_core::id::TaskId;
 use armor_core::task::{TaskName, TaskStatus};
 use armor_core::time::Timestamp;
 use serde::Serialize;
+
+use crate::Cursor;
+use crate::cursor::digest;
 
 /// Which tasks to list, from where, and how many. Every filter that is set has to match.
 #[derive(Debug, Clone)]
@@ -18,14 +20,17 @@ pub struct TaskQuery {
     pub name: Option<TaskName>,
     /// With this key in the metadata, at the top, having this text as its value.
     pub label: Option<(String, String)>,
+    /// With all these words in its name, request or metadata. A word that ends in `*` stands for
+    /// all that begin like it.
+    pub text: Option<String>,
     /// Made at or after this moment.
     pub created_from: Option<Timestamp>,
     /// Made before this moment.
     pub created_to: Option<Timestamp>,
     /// Newest or oldest first.
     pub order: Order,
-    /// Only what comes behind this task: the `next` of the page before.
-    pub after: Option<TaskId>,
+    /// Only what comes behind: the `next` of the page before, of a list that is otherwise alike.
+    pub after: Option<Cursor>,
     /// At most so many.
     pub limit: u32,
 }
@@ -37,12 +42,23 @@ impl Default for TaskQuery {
             owner: None,
             name: None,
             label: None,
+            text: None,
             created_from: None,
             created_to: None,
             order: Order::NewestFirst,
             after: None,
             limit: 50,
         }
+    }
+}
+
+impl TaskQuery {
+    /// What tells this list from others, whatever the page.
+    pub(crate) fn digest(&self) -> u32 {
+        let Self { status, owner, name, label, text, created_from, created_to, order, .. } = self;
+        digest(&format!(
+            "{status:?} {owner:?} {name:?} {label:?} {text:?} {created_from:?} {created_to:?} {order:?}"
+        ))
     }
 }
 
@@ -62,7 +78,7 @@ pub struct Page<T> {
     /// The entries.
     pub items: Vec<T>,
     /// What to ask for to get the next part; none when this is the last.
-    pub next: Option<TaskId>,
+    pub next: Option<Cursor>,
 }
 
 /// Which events of a task to read.

@@ -1,6 +1,6 @@
 //! The registry as the layers above see it.
 
-use armor_core::event::{Event, EventLog, EventPayload};
+use armor_core::event::{Event, EventLog, EventPayload, SystemEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{AgentId, ExecutionId, HomeId, TaskId};
 use armor_core::task::{Change, Outcome, Task, TaskError, TaskStatus};
@@ -46,6 +46,9 @@ pub trait Registry: EventLog {
         event: EventPayload,
     ) -> Result<(), RegistryError>;
 
+    /// Appends a fact about the home as a whole.
+    async fn announce(&self, event: SystemEvent) -> Result<(), RegistryError>;
+
     /// Appends facts that change no task's row.
     async fn append(&self, task: &TaskId, events: &[EventPayload]) -> Result<(), RegistryError>;
 
@@ -74,6 +77,12 @@ pub trait Registry: EventLog {
     /// The newest tasks.
     async fn recent(&self, limit: u32) -> Result<Vec<Task>, RegistryError> {
         Ok(self.list(&TaskQuery { limit, ..TaskQuery::default() }).await?.items)
+    }
+
+    /// The newest tasks that have all these words in their name, request or metadata.
+    async fn find(&self, text: &str, limit: u32) -> Result<Vec<Task>, RegistryError> {
+        let query = TaskQuery { text: Some(text.to_owned()), limit, ..TaskQuery::default() };
+        Ok(self.list(&query).await?.items)
     }
 
     /// Numbers over all tasks.

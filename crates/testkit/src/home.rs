@@ -103,6 +103,24 @@ impl Home {
         id.fetch_optional(&mut connection).await.ok()?
     }
 
+    /// Damages an event's row in the database, as a failing disk would.
+    pub async fn damage_event(&self, seq: i64) {
+        let options = SqliteConnectOptions::new().filename(self.path().join("armor.db"));
+        let mut connection = options.connect().await.unwrap();
+        let trigger = "DROP TRIGGER IF EXISTS events_never_change";
+        sqlx::query(trigger).execute(&mut connection).await.unwrap();
+        let damage = sqlx::query("UPDATE events SET name = CAST(x'ff' AS TEXT) WHERE seq = ?");
+        damage.bind(seq).execute(&mut connection).await.unwrap();
+    }
+
+    /// Sets how far a consumer of the log has come, as if it had not seen the rest yet.
+    pub async fn set_cursor(&self, consumer: &str, seq: i64) {
+        let options = SqliteConnectOptions::new().filename(self.path().join("armor.db"));
+        let mut connection = options.connect().await.unwrap();
+        let set = sqlx::query("UPDATE cursors SET seq = ? WHERE consumer = ?");
+        set.bind(seq).bind(consumer).execute(&mut connection).await.unwrap();
+    }
+
     /// Everything that the home has left: containers, networks, folders of tasks.
     pub async fn leftovers(&self) -> Vec<String> {
         let mut left = match self.id().await {

@@ -37,6 +37,13 @@ pub(crate) fn json(home: &Home, arguments: &[&str]) -> Value {
     serde_json::from_str(&said.out).unwrap()
 }
 
+/// Runs the program with `--json`, which gives a line of JSON for each entry.
+pub(crate) fn lines(home: &Home, arguments: &[&str]) -> Vec<Value> {
+    let said = armor(home, &[&["--json"], arguments].concat());
+    assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+    said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// Runs the program, which is to fail, and gives the error's code, with and without `--json`.
 pub(crate) fn refused(home: &Home, arguments: &[&str], exit: i32) -> String {
     let plain = armor(home, arguments);

@@ -3,7 +3,7 @@
 use armor_testkit::{Home, require_engine};
 use serde_json::json;
 
-use crate::support::{armor, json, refused};
+use crate::support::{armor, json, lines, refused};
 
 #[tokio::test]
 async fn engine_a_task_goes_its_way_from_creation_to_clean_up() {
@@ -16,6 +16,8 @@ async fn engine_a_task_goes_its_way_from_creation_to_clean_up() {
         &[
             "create-task",
             "my task",
+            "--request",
+            "Sum the\ncommas.",
             "--workspace",
             &path,
             "--metadata",
@@ -27,6 +29,11 @@ async fn engine_a_task_goes_its_way_from_creation_to_clean_up() {
     let id = created["task_id"].as_str().unwrap();
     assert_eq!((&created["status"], &created["owner"]), (&json!("pending"), &json!("tester")));
     assert_eq!(created["limits"]["pids"], 64);
+    assert_eq!(created["request"], "Sum the\ncommas.");
+    for (words, found) in [("commas", 1), ("COM* task", 1), ("periods", 0)] {
+        let found_by = json(&home, &["find-task", words, "--status", "pending"]);
+        assert_eq!(found_by["tasks"].as_array().unwrap().len(), found, "{words}");
+    }
 
     // By name, by prefix, by id; the exit code is the command's.
     let said =
@@ -72,9 +79,8 @@ async fn engine_a_task_goes_its_way_from_creation_to_clean_up() {
     assert_eq!(refused(&home, &["cleanup-task", id], 2), "argument.invalid");
     let gone = armor(&home, &["cleanup-task", id, "--force"]);
     assert!(gone.out.contains("stays"), "{gone:?}");
-    let events = json(&home, &["events", id]);
-    let names: Vec<_> =
-        events["events"].as_array().unwrap().iter().map(|e| e["event"].clone()).collect();
+    let events = lines(&home, &["events", id]);
+    let names: Vec<_> = events.iter().map(|event| event["event"].clone()).collect();
     assert_eq!(names.first(), Some(&json!("task:created")));
     assert_eq!(names.last(), Some(&json!("task:deleted")));
     assert!(home.leftovers().await.is_empty());

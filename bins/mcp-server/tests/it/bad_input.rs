@@ -91,7 +91,10 @@ async fn engine_what_a_task_refuses_leaves_it_unharmed() {
         .await;
     refused(&server, "list_tasks", json!({ "status": "asleep" }), "argument.invalid").await;
     refused(&server, "list_tasks", json!({ "limit": 0 }), "argument.invalid").await;
-    refused(&server, "list_tasks", json!({ "cursor": "../x" }), "id.invalid").await;
+    refused(&server, "list_tasks", json!({ "cursor": "../x" }), "cursor.invalid").await;
+    let page = server.call("list_tasks", json!({ "limit": 1 })).await;
+    let of_another_list = json!({ "status": "failed", "cursor": page["next_cursor"] });
+    refused(&server, "list_tasks", of_another_list, "cursor.invalid").await;
 
     server.call("attach_agent_to_task", on(id, json!({ "agent_id": "a" }))).await;
     let other = on(id, json!({ "agent_id": "b" }));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use armor_core::config::Durability;
 use armor_core::event::{Event, EventLog, Seq};
 use armor_core::execution::ExecutionStatus;
 use armor_core::id::{RandomIds, TaskId};
@@ -17,7 +18,9 @@ use crate::support::client;
 async fn registry(home: &Home) -> SqliteRegistry {
     let database = home.path().join("armor.db");
     let ids = std::sync::Arc::new(RandomIds::default());
-    SqliteRegistry::open(&database, std::sync::Arc::new(SystemClock), ids).await.unwrap()
+    SqliteRegistry::open(&database, Durability::Full, std::sync::Arc::new(SystemClock), ids)
+        .await
+        .unwrap()
 }
 
 /// Waits until a file that a command makes is there.
@@ -33,7 +36,7 @@ async fn appears(file: &Path) {
 async fn layers_agree(home: &Home, registry: &SqliteRegistry, task: &TaskId) -> Vec<Event> {
     let folder = TaskFolders::open(&home.path()).unwrap().of(task);
     let events = registry.events(task, EventQuery::default()).await.unwrap();
-    assert!(events.iter().map(|event| event.task_seq).eq(1..=events.len() as u64), "{events:?}");
+    assert!(events.iter().map(Event::task_seq).eq(1..=events.len() as u64), "{events:?}");
     let in_audit: Vec<serde_json::Value> = audit::verify(&folder)
         .unwrap()
         .iter()
@@ -133,7 +136,7 @@ async fn engine_however_often_the_server_is_killed_nothing_acknowledged_is_lost(
         server.call("delete_task", json!({ "task_id": reference })).await;
     }
     let all = registry.read_after(Seq::START, 10_000).await.unwrap();
-    assert!(all.iter().map(|event| event.seq.0).eq(1..=all.len() as u64));
+    assert!(all.iter().map(|event| event.as_ref().unwrap().seq.0).eq(1..=all.len() as u64));
     assert!(registry.check().await.unwrap().is_empty());
     assert!(server.close().await.success());
     assert_eq!(home.leftovers().await, Vec::<String>::new());

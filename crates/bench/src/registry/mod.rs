@@ -11,6 +11,7 @@ mod sample;
 use std::sync::Arc;
 use std::time::Duration;
 
+use armor_core::config::Durability;
 use armor_core::id::RandomIds;
 use armor_core::time::SystemClock;
 use armor_registry::{Registry, SqliteRegistry};
@@ -64,7 +65,7 @@ impl Bench {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("ours.db");
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds::default()));
-        let ours = SqliteRegistry::open(&file, clock, ids).await?;
+        let ours = SqliteRegistry::open(&file, Durability::Full, clock, ids).await?;
         let raw = Raw::open(&folder.path().join("raw.db"), &file)?;
         let disk = Disk::open(folder.path())?;
         Ok(Self { ours, raw, disk, _folder: folder })

@@ -15,6 +15,11 @@ pub(crate) const COMMAND: Command = Command {
     arguments: &[
         Argument { name: "name", kind: Kind::Required, help: "What to call it" },
         Argument {
+            name: "request",
+            kind: Kind::Option("TEXT"),
+            help: "What is to be done, in full",
+        },
+        Argument {
             name: "workspace",
             kind: Kind::Option("PATH"),
             help: "The git repository to work on; without it the task starts from an empty folder",
@@ -58,6 +63,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let owner = arguments.get("owner").or(call.context.user.as_deref());
     let request = CreateTask {
         name: arguments.required("name")?.parse()?,
+        request: arguments.get("request").map(str::parse).transpose()?,
         workspace: arguments.get("workspace").map(Into::into),
         owner: owner.map(str::parse).transpose()?,
         metadata: arguments.get("metadata").map_or_else(|| Ok(Metadata::default()), str::parse)?,

@@ -1,44 +1,54 @@
 //! `list-tasks`
 
-use armor_core::id::TaskId;
 use armor_registry::TaskQuery;
 use futures_util::FutureExt;
 use serde_json::json;
 
-use crate::arguments::{Argument, Kind};
+use crate::arguments::{Argument, Arguments, Kind};
 use crate::wire::TaskView;
 use crate::{Call, Command, CommandError, Outcome, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "list-tasks",
     about: "List tasks, the newest first",
-    arguments: &[
-        Argument { name: "status", kind: Kind::Option("STATUS"), help: "Only tasks in this state" },
-        Argument { name: "owner", kind: Kind::Option("OWNER"), help: "Only tasks of this owner" },
-        Argument { name: "limit", kind: Kind::Option("N"), help: "How many at most [default: 50]" },
-        Argument {
-            name: "after",
-            kind: Kind::Option("TASK"),
-            help: "Only tasks behind this one: the last id of the page before",
-        },
-        Argument { name: "verbose", kind: Kind::Flag, help: "Show all there is to each task" },
-    ],
+    arguments: PAGE,
     run: |call| run(call).boxed(),
 };
 
+/// What every list of tasks takes.
+pub(crate) const PAGE: &[Argument] = &[
+    Argument { name: "status", kind: Kind::Option("STATUS"), help: "Only tasks in this state" },
+    Argument { name: "owner", kind: Kind::Option("OWNER"), help: "Only tasks of this owner" },
+    Argument { name: "limit", kind: Kind::Option("N"), help: "How many at most [default: 50]" },
+    Argument {
+        name: "after",
+        kind: Kind::Option("CURSOR"),
+        help: "The page behind this one: what the page before names",
+    },
+    Argument { name: "verbose", kind: Kind::Flag, help: "Show all there is to each task" },
+];
+
 async fn run(call: Call) -> Result<Outcome, CommandError> {
-    let arguments = &call.arguments;
-    let query = TaskQuery {
+    show(&call, &page(&call.arguments)?).await
+}
+
+/// The page that is asked for.
+pub(crate) fn page(arguments: &Arguments) -> Result<TaskQuery, CommandError> {
+    Ok(TaskQuery {
         status: arguments.get("status").map(str::parse).transpose()?,
         owner: arguments.get("owner").map(str::to_owned),
         limit: arguments.number("limit")?.unwrap_or(50),
-        after: arguments.get("after").map(TaskId::parse).transpose()?,
+        after: arguments.get("after").map(str::parse).transpose()?,
         ..TaskQuery::default()
-    };
-    let page = call.context.lifecycle.registry().list(&query).await?;
+    })
+}
+
+/// Shows a page.
+pub(crate) async fn show(call: &Call, query: &TaskQuery) -> Result<Outcome, CommandError> {
+    let page = call.context.lifecycle.registry().list(query).await?;
     let mut text = if page.items.is_empty() {
         "No tasks.".to_owned()
-    } else if arguments.has("verbose") {
+    } else if call.arguments.has("verbose") {
         let tasks: Vec<_> = page.items.iter().map(render::task).collect();
         tasks.join("\n\n")
     } else {
@@ -55,8 +65,11 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     };
     if let Some(next) = &page.next {
         text.push_str("\n\nThere are more: --after ");
-        text.push_str(next.as_str());
+        text.push_str(&next.to_string());
     }
     let tasks: Vec<_> = page.items.iter().map(TaskView::from).collect();
-    Outcome::well(&json!({ "tasks": tasks, "next_cursor": page.next }), text)
+    Outcome::well(
+        &json!({ "tasks": tasks, "next_cursor": page.next.map(|next| next.to_string()) }),
+        text,
+    )
 }

@@ -81,6 +81,13 @@ use Scope::{Anywhere, UserOnly};
 pub static KEYS: &[Key] = &[
     key("database.path", Path, "{home}/armor.db", UserOnly, "The database file."),
     key(
+        "database.durability",
+        Choice(&["full", "normal"]),
+        "full",
+        UserOnly,
+        "What survives a loss of power: all that was acknowledged, or all but the last moments.",
+    ),
+    key(
         "engine.host",
         Text,
         "",

@@ -31,6 +31,19 @@ pub struct Settings {
 pub struct DatabaseSettings {
     /// The database file.
     pub path: PathBuf,
+    /// What survives a loss of power.
+    pub durability: Durability,
+}
+
+/// What survives a loss of power. What was acknowledged survives the end of the process always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Everything that was acknowledged.
+    #[default]
+    Full,
+    /// Everything but the last moments, without damage: several times faster.
+    Normal,
 }
 
 /// `[engine]`

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 
+use crate::error::Code;
 use crate::event::{ConsumerName, Event};
 
-/// Why a consumer could not deal with events. They are given to it again later.
+/// Why a consumer could not deal with events.
 #[derive(Debug, thiserror::Error)]
 #[error("{consumer} could not {action}")]
 pub struct ConsumerError {
@@ -12,8 +13,32 @@ pub struct ConsumerError {
     pub consumer: ConsumerName,
     /// What it tried.
     pub action: String,
+    /// What is to blame.
+    pub fault: Fault,
     /// Why it failed.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// What is to blame for a consumer's failure, and so what is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Something that every event would fail on, and that passes: a full disk, an engine that is
+    /// away. The events are given again for as long as it takes.
+    Surroundings,
+    /// The event itself. It is given some times more, and then becomes a dead letter, so that it
+    /// does not keep up the events behind it.
+    Event,
+}
+
+impl Fault {
+    /// What a failure of this code is to be blamed on.
+    pub const fn of(code: Code) -> Self {
+        match code {
+            // Other rows can be read, and will be.
+            Code::DatabaseCorrupt => Self::Event,
+            _ => Self::Surroundings,
+        }
+    }
 }
 
 /// A consumer of the event log: state.json, the audit log, whatever removes what a task leaves.

@@ -1,16 +1,19 @@
-//! Events: facts about tasks, appended once, in order, never changed; and the log they stand in.
+//! Events: facts about tasks and the system, appended once, in order, never changed; and the log they stand in.
 //!
 //! The log is the spine of the system (docs/architecture.md): a change of a task commits together
 //! with its events, and everything else follows the log with a stored cursor.
 
 mod consumer;
+mod dead_letter;
 mod log;
 mod payload;
 
-pub use consumer::{Consumer, ConsumerError};
-pub use log::{ConsumerName, EventLog, LogError};
+pub use consumer::{Consumer, ConsumerError, Fault};
+pub use dead_letter::{DeadLetter, DeadLetterId, InvalidDeadLetterId};
+pub use log::{Commit, ConsumerName, DamagedEvent, EventLog, LogError, Stored};
 pub use payload::{
-    EventPayload, ExecutionEvent, PAYLOAD_VERSION, SandboxEvent, TaskEvent, UnreadablePayload,
+    EventPayload, ExecutionEvent, PAYLOAD_VERSION, SandboxEvent, SystemEvent, TaskEvent,
+    UnreadablePayload,
 };
 
 use std::fmt;
@@ -42,10 +45,9 @@ pub struct Event {
     pub seq: Seq,
     /// Who it is, for consumers that have to know it again.
     pub id: EventId,
-    /// The task that it is about.
-    pub task: TaskId,
-    /// Its place among the events of its task: 1, 2, 3, … without a gap.
-    pub task_seq: u64,
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// When it was committed.
     pub at: Timestamp,
     /// What happened.
@@ -53,7 +55,38 @@ pub struct Event {
     pub payload: EventPayload,
 }
 
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A task.
+    Task {
+        /// Which.
+        task: TaskId,
+        /// The event's place among those of the task: 1, 2, 3, … without a gap.
+        task_seq: u64,
+    },
+    /// The home as a whole.
+    System {},
+}
+
 impl Event {
+    /// The task that it is about, if it is about one.
+    pub const fn task(&self) -> Option<&TaskId> {
+        match &self.subject {
+            Subject::Task { task, .. } => Some(task),
+            Subject::System {} => None,
+        }
+    }
+
+    /// Its place among the events of its task; 0 for one about no task.
+    pub const fn task_seq(&self) -> u64 {
+        match self.subject {
+            Subject::Task { task_seq, .. } => task_seq,
+            Subject::System {} => 0,
+        }
+    }
+
     /// Its name, such as `task:created`.
     pub fn name(&self) -> &'static str {
         self.payload.name()

@@ -35,6 +35,8 @@ pub enum TaskEvent {
     Created {
         /// What it is called.
         name: String,
+        /// What is asked for, in full.
+        request: Option<String>,
         /// Whom it belongs to.
         owner: String,
         /// The image its sandbox runs.
@@ -174,6 +176,28 @@ pub enum ExecutionEvent {
     },
 }
 
+/// What happened to the home as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum SystemEvent {
+    /// The database was backed up.
+    #[serde(rename = "system:backupCreated")]
+    BackupCreated {
+        /// The backup.
+        path: PathBuf,
+        /// How large it is.
+        bytes: u64,
+    },
+    /// The database was replaced by a backup. What was committed after the backup is not in it.
+    #[serde(rename = "system:backupRestored")]
+    BackupRestored {
+        /// The backup.
+        path: PathBuf,
+        /// Where the database that was replaced is kept.
+        replaced: PathBuf,
+    },
+}
+
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -184,6 +208,8 @@ pub enum EventPayload {
     Sandbox(SandboxEvent),
     /// About a command in it.
     Execution(ExecutionEvent),
+    /// About the home as a whole.
+    System(SystemEvent),
 }
 
 impl EventPayload {
@@ -211,6 +237,10 @@ impl EventPayload {
                 ExecutionEvent::Started { .. } => "execution:started",
                 ExecutionEvent::Finished { .. } => "execution:finished",
             },
+            Self::System(event) => match event {
+                SystemEvent::BackupCreated { .. } => "system:backupCreated",
+                SystemEvent::BackupRestored { .. } => "system:backupRestored",
+            },
         }
     }
 
@@ -237,6 +267,7 @@ impl EventPayload {
             Some(("task", _)) => serde_json::from_value(tagged).map(Self::Task),
             Some(("sandbox", _)) => serde_json::from_value(tagged).map(Self::Sandbox),
             Some(("execution", _)) => serde_json::from_value(tagged).map(Self::Execution),
+            Some(("system", _)) => serde_json::from_value(tagged).map(Self::System),
             _ => return Err(unreadable(None)),
         };
         payload.map_err(|error| unreadable(Some(error)))
@@ -261,6 +292,12 @@ impl From<ExecutionEvent> for EventPayload {
     }
 }
 
+impl From<SystemEvent> for EventPayload {
+    fn from(event: SystemEvent) -> Self {
+        Self::System(event)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,6 +309,7 @@ mod tests {
         vec![
             TaskEvent::Created {
                 name: "a task".to_owned(),
+                request: Some("make it so".to_owned()),
                 owner: "nobody".to_owned(),
                 image: ImageName::base(),
                 network: NetworkMode::None,
@@ -320,6 +358,12 @@ mod tests {
                 duration_ms: 12,
                 stdout_bytes: 3,
                 stderr_bytes: 0,
+            }
+            .into(),
+            SystemEvent::BackupCreated { path: "/backups/a.db".into(), bytes: 4096 }.into(),
+            SystemEvent::BackupRestored {
+                path: "/backups/a.db".into(),
+                replaced: "/backups/b.db".into(),
             }
             .into(),
         ]

@@ -112,6 +112,7 @@ impl Task {
         let repository = self.repository.as_ref();
         TaskEvent::Created {
             name: self.name.to_string(),
+            request: self.request.as_ref().map(ToString::to_string),
             owner: self.owner.to_string(),
             image: self.sandbox.image.clone(),
             network: self.sandbox.network,

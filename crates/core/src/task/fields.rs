@@ -28,6 +28,15 @@ pub enum InvalidField {
         /// Where it stands, counted in characters from zero.
         position: usize,
     },
+    /// The request is empty, or holds a NUL.
+    #[error("a task's request must be text that is not empty, without NUL")]
+    RequestNotText,
+    /// The request is too long.
+    #[error("a task's request has {size} bytes; at most {} are allowed", RequestText::MAX_BYTES)]
+    RequestTooLong {
+        /// Bytes given.
+        size: usize,
+    },
     /// The owner is not a word.
     #[error("`{}` cannot be an owner", .0.escape_debug())]
     Owner(String),
@@ -51,7 +60,9 @@ impl Diagnostic for InvalidField {
             Self::NameEmpty | Self::NameTooLong { .. } | Self::NameControl { .. } => {
                 Code::TaskInvalidName
             }
-            Self::Owner(_) => Code::ArgumentInvalid,
+            Self::RequestNotText | Self::RequestTooLong { .. } | Self::Owner(_) => {
+                Code::ArgumentInvalid
+            }
             Self::MetadataNotAnObject(_)
             | Self::MetadataNotJson(_)
             | Self::MetadataTooLarge { .. } => Code::TaskInvalidMetadata,
@@ -62,11 +73,16 @@ impl Diagnostic for InvalidField {
         Some(match self {
             Self::NameEmpty => "Give the task a name of one line.".to_owned(),
             Self::NameTooLong { .. } => {
-                "Shorten the name; put the full request into metadata, as {\"request\": \"…\"}."
+                "Shorten the name, and put the whole of what is asked for into `request`."
                     .to_owned()
             }
             Self::NameControl { .. } => {
                 "Use a name of one line, without tabs or escapes.".to_owned()
+            }
+            Self::RequestNotText => "Say what is to be done, or leave the request out.".to_owned(),
+            Self::RequestTooLong { .. } => {
+                "Put large material into a file of the workspace and name it in the request."
+                    .to_owned()
             }
             Self::Owner(_) => {
                 "An owner is 1 to 64 characters without control characters.".to_owned()
@@ -140,6 +156,33 @@ impl FromStr for TaskName {
             Some((position, character)) => Err(InvalidField::NameControl { character, position }),
             None => Ok(Self(text.to_owned())),
         }
+    }
+}
+
+/// What is asked for, in full: text of any number of lines, at most 64 KiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestText(String);
+
+checked_text!(RequestText);
+
+impl RequestText {
+    /// The longest request, in bytes.
+    pub const MAX_BYTES: usize = 64 * 1024;
+}
+
+impl FromStr for RequestText {
+    type Err = InvalidField;
+
+    fn from_str(text: &str) -> Result<Self, InvalidField> {
+        let size = text.len();
+        if size > Self::MAX_BYTES {
+            return Err(InvalidField::RequestTooLong { size });
+        }
+        if text.trim().is_empty() || text.contains('\0') {
+            return Err(InvalidField::RequestNotText);
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

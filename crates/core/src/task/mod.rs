@@ -9,7 +9,7 @@ mod fields;
 mod status;
 
 pub use change::{Change, TaskError};
-pub use fields::{InvalidField, Metadata, Owner, TaskName};
+pub use fields::{InvalidField, Metadata, Owner, RequestText, TaskName};
 pub use status::{TRANSITIONS, TaskStatus, UnknownStatus};
 
 use std::fmt;
@@ -28,6 +28,8 @@ pub struct Task {
     pub id: TaskId,
     /// What people call it. Not unique.
     pub name: TaskName,
+    /// What is asked for, in full.
+    pub request: Option<RequestText>,
     /// Where it stands.
     pub status: TaskStatus,
     /// Whom it belongs to.
@@ -143,6 +145,8 @@ pub struct Outcome {
 pub struct TaskRequest {
     /// What people call it.
     pub name: TaskName,
+    /// What is asked for, in full.
+    pub request: Option<RequestText>,
     /// Whom it belongs to.
     pub owner: Owner,
     /// What the creator wants to keep with it.
@@ -169,6 +173,7 @@ impl TaskRequest {
     pub fn named(name: TaskName) -> Self {
         Self {
             name,
+            request: None,
             owner: Owner::nobody(),
             metadata: Metadata::default(),
             sandbox: SandboxRequest::default(),
@@ -191,6 +196,7 @@ impl Task {
         Self {
             id,
             name: request.name,
+            request: request.request,
             status: TaskStatus::Pending,
             owner: request.owner,
             metadata: request.metadata,

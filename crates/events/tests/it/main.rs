@@ -4,4 +4,5 @@
 
 mod bus;
 mod consumers;
+mod follow;
 mod support;

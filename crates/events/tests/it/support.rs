@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use armor_core::config::Durability;
 use armor_core::id::{IdSource, RandomIds};
 use armor_core::task::{Task, TaskRequest};
 use armor_core::time::{Clock, SystemClock};
@@ -18,9 +19,17 @@ impl Home {
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn Registry> {
-        let database = self.folder.path().join("armor.db");
+        let database = self.database();
         let ids = Arc::new(RandomIds::default());
-        Arc::new(SqliteRegistry::open(&database, Arc::new(SystemClock), ids).await.unwrap())
+        Arc::new(
+            SqliteRegistry::open(&database, Durability::Full, Arc::new(SystemClock), ids)
+                .await
+                .unwrap(),
+        )
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("armor.db")
     }
 
     pub(crate) fn lock(&self) -> PathBuf {

@@ -19,13 +19,15 @@ use crate::tools::{report, task_reply};
 struct Arguments {
     /// What to call the task: one line.
     name: String,
+    /// What is to be done, in full.
+    request: Option<String>,
     /// The path of the git repository on the host that the task works on. Without it the task starts from an empty folder.
     workspace: Option<String>,
     /// The image of the sandbox. By default the configured one: bash, git, curl, Node.js.
     image: Option<String>,
     /// Whom the task belongs to.
     owner: Option<String>,
-    /// Anything to keep with the task, as an object; for example {"request": "…", "ticket": "A-1"}.
+    /// Anything to keep with the task, as an object; for example {"ticket": "A-1"}.
     #[schemars(with = "Option<Map<String, Value>>")]
     metadata: Option<Value>,
     /// What the sandbox reaches: "none" (the default) or "internal".
@@ -84,6 +86,7 @@ fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
     };
     Ok(CreateTask {
         name: arguments.name.parse().map_err(report)?,
+        request: arguments.request.map(TryInto::try_into).transpose().map_err(report)?,
         workspace: arguments.workspace.map(Into::into),
         owner,
         metadata,

@@ -2,7 +2,6 @@
 
 use armor_commands::wire::TaskView;
 use armor_core::error::{Code, Report};
-use armor_core::id::TaskId;
 use armor_core::task::TaskStatus;
 use armor_registry::TaskQuery;
 use schemars::JsonSchema;
@@ -63,7 +62,7 @@ async fn run(call: Call, arguments: Arguments) -> Result<Reply, Report> {
         status: arguments.status,
         owner: arguments.owner,
         limit,
-        after: arguments.cursor.map(TaskId::parse).transpose().map_err(report)?,
+        after: arguments.cursor.as_deref().map(str::parse).transpose().map_err(report)?,
         ..TaskQuery::default()
     };
     let page = call.lifecycle.registry().list(&query).await.map_err(report)?;
@@ -74,7 +73,7 @@ async fn run(call: Call, arguments: Arguments) -> Result<Reply, Report> {
         .collect();
     let listed = Listed {
         tasks: page.items.iter().map(TaskView::from).collect(),
-        next_cursor: page.next.map(String::from),
+        next_cursor: page.next.map(|next| next.to_string()),
     };
     let text = if lines.is_empty() { "No tasks.".to_owned() } else { lines.join("\n") };
     Reply::new(&listed, text)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use armor_core::config::Durability;
 use armor_core::event::{Event, Seq};
 use armor_core::id::{IdSource, RandomIds};
 use armor_core::task::{Task, TaskRequest};
@@ -21,7 +22,8 @@ impl Home {
         let folder = tempfile::tempdir().unwrap();
         let ids = Arc::new(RandomIds::default());
         let database = folder.path().join("armor.db");
-        let registry = SqliteRegistry::open(&database, Arc::new(SystemClock), ids.clone());
+        let registry =
+            SqliteRegistry::open(&database, Durability::Full, Arc::new(SystemClock), ids.clone());
         Self {
             registry: Arc::new(registry.await.unwrap()),
             folders: TaskFolders::open(folder.path()).unwrap(),
@@ -38,6 +40,7 @@ impl Home {
     }
 
     pub(crate) async fn events(&self) -> Vec<Event> {
-        self.registry.read_after(Seq::START, 10_000).await.unwrap()
+        let stored = self.registry.read_after(Seq::START, 10_000).await.unwrap();
+        stored.into_iter().map(Result::unwrap).collect()
     }
 }

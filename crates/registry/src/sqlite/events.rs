@@ -1,71 +1,60 @@
-//! The statements of the event log.
+//! Reading the event log, and the cursors of those who follow it.
 
-use std::collections::HashMap;
-
-use armor_core::event::{Event, EventPayload, PAYLOAD_VERSION, Seq};
-use armor_core::id::{IdSource, TaskId};
+use armor_core::event::{DamagedEvent, Event, Seq, Stored};
+use armor_core::id::TaskId;
 use armor_core::time::Timestamp;
-use serde_json::json;
-use sqlx::sqlite::SqlitePool;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use crate::sqlite::failure::{corrupt, failed};
 use crate::sqlite::rows::{self, EVENT_COLUMNS, count};
-use crate::sqlite::{corrupt, failed};
 use crate::{EventQuery, RegistryError};
 
 const READ: &str = "read the event log";
-const APPEND: &str = "append to the event log";
-
-/// Appends facts in the order given and says where the log ends then.
-pub(super) async fn append(
-    connection: &mut SqliteConnection,
-    facts: &[(&TaskId, &EventPayload)],
-    at: Timestamp,
-    ids: &dyn IdSource,
-) -> Result<Seq, RegistryError> {
-    let mut places: HashMap<&TaskId, u64> = HashMap::new();
-    let set: Vec<_> = facts
-        .iter()
-        .map(|(task, payload)| {
-            // The how-manieth of its task in this set: added to what the log has of the task.
-            let place = places.entry(task).or_default();
-            *place += 1;
-            json!([ids.event_id(at), task, place, payload.name(), payload.data().to_string()])
-        })
-        .collect();
-    // SQLite evaluates the whole SELECT before it inserts, because it reads the table written to.
-    let seqs: Vec<i64> = sqlx::query_scalar(
-        "INSERT INTO events (id, task_id, task_seq, at, name, payload_version, payload)
-         SELECT value ->> 0,
-                value ->> 1,
-                (value ->> 2) + coalesce(
-                    (SELECT max(task_seq) FROM events WHERE task_id = value ->> 1), 0),
-                ?2, value ->> 3, ?3, value ->> 4
-         FROM json_each(?1) ORDER BY key
-         RETURNING seq",
-    )
-    .bind(json!(set).to_string())
-    .bind(at.as_micros())
-    .bind(PAYLOAD_VERSION)
-    .fetch_all(connection)
-    .await
-    .map_err(failed(APPEND))?;
-    seq(seqs.into_iter().max().unwrap_or(0))
-}
 
 pub(super) async fn read_after(
     pool: &SqlitePool,
     after: Seq,
     limit: u32,
-) -> Result<Vec<Event>, RegistryError> {
+) -> Result<Vec<Stored>, RegistryError> {
     let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?");
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(count(after.0))
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-        .map_err(failed(READ))?;
-    found.iter().map(rows::event).collect()
+    read(pool, sql, after, limit).await
+}
+
+pub(super) async fn read_before(
+    pool: &SqlitePool,
+    before: Seq,
+    limit: u32,
+) -> Result<Vec<Stored>, RegistryError> {
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?");
+    read(pool, sql, before, limit).await
+}
+
+async fn read(
+    pool: &SqlitePool,
+    sql: String,
+    from: Seq,
+    limit: u32,
+) -> Result<Vec<Stored>, RegistryError> {
+    let found = sqlx::query(AssertSqlSafe(sql)).bind(count(from.0)).bind(limit).fetch_all(pool);
+    found.await.map_err(failed(READ))?.iter().map(stored).collect()
+}
+
+/// A row of the log; one that is damaged is told by its number.
+fn stored(row: &SqliteRow) -> Result<Stored, RegistryError> {
+    let event = rows::event(row);
+    let seq = seq(row.try_get(0).map_err(failed(READ))?)?;
+    Ok(event.map_err(|error| DamagedEvent { seq, reason: armor_core::error::chain(&error) }))
+}
+
+pub(super) async fn before(pool: &SqlitePool, at: Timestamp) -> Result<Seq, RegistryError> {
+    let first = sqlx::query_scalar("SELECT seq FROM events WHERE at >= ? ORDER BY at, seq LIMIT 1")
+        .bind(at.as_micros())
+        .fetch_optional(pool);
+    match first.await.map_err(failed(READ))? {
+        Some(first) => seq(first).map(|first| Seq(first.0.saturating_sub(1))),
+        None => head(pool).await,
+    }
 }
 
 pub(super) async fn of_task(
@@ -106,7 +95,7 @@ pub(super) async fn cursor(pool: &SqlitePool, consumer: &str) -> Result<Seq, Reg
 }
 
 pub(super) async fn advance(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     consumer: &str,
     to: Seq,
 ) -> Result<(), RegistryError> {
@@ -116,7 +105,7 @@ pub(super) async fn advance(
     )
     .bind(consumer)
     .bind(count(to.0))
-    .execute(pool)
+    .execute(connection)
     .await
     .map_err(failed("keep a cursor"))?;
     Ok(())

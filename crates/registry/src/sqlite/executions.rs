@@ -1,15 +1,14 @@
-//! The statements of the executions.
+//! Reading executions, and the facts of their beginnings and ends.
 
 use armor_core::event::{EventPayload, ExecutionEvent};
-use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
+use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{ExecutionId, TaskId};
-use serde_json::json;
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::RegistryError;
-use crate::sqlite::failed;
-use crate::sqlite::rows::{self, EXECUTION_COLUMNS, count};
+use crate::sqlite::failure::failed;
+use crate::sqlite::rows::{self, EXECUTION_COLUMNS};
 
 const READ: &str = "read the executions";
 
@@ -37,56 +36,6 @@ pub(super) fn finished(execution: &Execution, end: &ExecutionEnd) -> EventPayloa
         stderr_bytes: end.stderr_bytes,
     }
     .into()
-}
-
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    execution: &Execution,
-) -> Result<(), RegistryError> {
-    sqlx::query(
-        "INSERT INTO executions (id, task_id, agent, command, cwd, instance, started_at, status)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(execution.id.as_str())
-    .bind(execution.task.as_str())
-    .bind(execution.agent.as_str())
-    .bind(json!(execution.command).to_string())
-    .bind(execution.cwd.as_str())
-    .bind(execution.instance.as_str())
-    .bind(execution.started_at.as_micros())
-    .bind(ExecutionStatus::Running.as_str())
-    .execute(connection)
-    .await
-    .map_err(|error| match error.as_database_error() {
-        // The task was deleted in the meantime.
-        Some(refused) if refused.is_foreign_key_violation() => {
-            RegistryError::NotFound { reference: execution.task.to_string() }
-        }
-        _ => failed("keep the new execution")(error),
-    })?;
-    Ok(())
-}
-
-pub(super) async fn end(
-    connection: &mut SqliteConnection,
-    execution: &ExecutionId,
-    end: &ExecutionEnd,
-) -> Result<bool, RegistryError> {
-    let done = sqlx::query(
-        "UPDATE executions
-         SET status = ?, exit_code = ?, finished_at = ?, stdout_bytes = ?, stderr_bytes = ?
-         WHERE id = ? AND status = 'running'",
-    )
-    .bind(end.status.as_str())
-    .bind(end.exit_code)
-    .bind(end.at.as_micros())
-    .bind(count(end.stdout_bytes))
-    .bind(count(end.stderr_bytes))
-    .bind(execution.as_str())
-    .execute(connection)
-    .await
-    .map_err(failed("note the execution's end"))?;
-    Ok(done.rows_affected() == 1)
 }
 
 pub(super) async fn get(

@@ -1,6 +1,6 @@
 //! Between rows and the types of the core. What cannot be read is a damaged database, not a panic.
 
-use armor_core::event::{Event, EventPayload, Seq};
+use armor_core::event::{Event, EventPayload, Seq, Subject};
 use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::id::{AgentId, EventId, ExecutionId, InstanceId, TaskId};
 use armor_core::task::Task;
@@ -9,35 +9,46 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use crate::RegistryError;
-use crate::error::BoxError;
-use crate::sqlite::corrupt;
+use crate::sqlite::failure::corrupt;
+use crate::{Cursor, RegistryError};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The columns of a task, in the order in which [`task`] reads them.
-pub(super) const TASK_COLUMNS: &str = "id, name, status, owner, metadata, sandbox, repository, \
-     agent, outcome, retries, created_at, updated_at, started_at, finished_at, version";
+pub(super) const TASK_COLUMNS: &str = "id, tasks.name, tasks.request, status, owner, \
+     tasks.metadata, sandbox, repository, agent, outcome, retries, created_at, updated_at, \
+     started_at, finished_at, version";
 
 pub(super) fn task(row: &SqliteRow) -> Result<Task, RegistryError> {
     let read = || -> Result<Task, BoxError> {
         Ok(Task {
             id: TaskId::parse(row.try_get::<String, _>(0)?)?,
             name: row.try_get::<String, _>(1)?.parse()?,
-            status: row.try_get::<String, _>(2)?.parse()?,
-            owner: row.try_get::<String, _>(3)?.parse()?,
-            metadata: row.try_get::<String, _>(4)?.parse()?,
-            sandbox: json(row, 5)?,
-            repository: optional_json(row, 6)?,
-            agent: row.try_get::<Option<String>, _>(7)?.map(AgentId::parse).transpose()?,
-            outcome: optional_json(row, 8)?,
-            retries: row.try_get(9)?,
-            created_at: timestamp(row, 10)?,
-            updated_at: timestamp(row, 11)?,
-            started_at: row.try_get::<Option<i64>, _>(12)?.map(Timestamp::from_micros),
-            finished_at: row.try_get::<Option<i64>, _>(13)?.map(Timestamp::from_micros),
-            version: row.try_get::<i64, _>(14)?.try_into()?,
+            request: row.try_get::<Option<String>, _>(2)?.map(TryInto::try_into).transpose()?,
+            status: row.try_get::<String, _>(3)?.parse()?,
+            owner: row.try_get::<String, _>(4)?.parse()?,
+            metadata: row.try_get::<String, _>(5)?.parse()?,
+            sandbox: json(row, 6)?,
+            repository: optional_json(row, 7)?,
+            agent: row.try_get::<Option<String>, _>(8)?.map(AgentId::parse).transpose()?,
+            outcome: optional_json(row, 9)?,
+            retries: row.try_get(10)?,
+            created_at: timestamp(row, 11)?,
+            updated_at: timestamp(row, 12)?,
+            started_at: row.try_get::<Option<i64>, _>(13)?.map(Timestamp::from_micros),
+            finished_at: row.try_get::<Option<i64>, _>(14)?.map(Timestamp::from_micros),
+            version: row.try_get::<i64, _>(15)?.try_into()?,
         })
     };
     read().map_err(|error| corrupt("read a task", error))
+}
+
+/// The place of a task in a list, from its row with its number behind the columns.
+pub(super) fn cursor(row: &SqliteRow, list: u32) -> Result<Cursor, RegistryError> {
+    let read = || -> Result<Cursor, BoxError> {
+        Ok(Cursor { created_at: row.try_get(11)?, number: row.try_get(16)?, list })
+    };
+    read().map_err(|error| corrupt("read a task's place", error))
 }
 
 /// The columns of an event, in the order in which [`event`] reads them.
@@ -50,8 +61,13 @@ pub(super) fn event(row: &SqliteRow) -> Result<Event, RegistryError> {
         Ok(Event {
             seq: Seq(row.try_get::<i64, _>(0)?.try_into()?),
             id: EventId::parse(row.try_get::<String, _>(1)?)?,
-            task: TaskId::parse(row.try_get::<String, _>(2)?)?,
-            task_seq: row.try_get::<i64, _>(3)?.try_into()?,
+            subject: match row.try_get::<Option<String>, _>(2)? {
+                Some(task) => Subject::Task {
+                    task: TaskId::parse(task)?,
+                    task_seq: row.try_get::<i64, _>(3)?.try_into()?,
+                },
+                None => Subject::System {},
+            },
             at: timestamp(row, 4)?,
             payload: EventPayload::decode(&name, row.try_get(6)?, json(row, 7)?)?,
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use armor_core::event::{EventLog, EventPayload, Seq};
+use armor_core::event::{Event, EventLog, EventPayload, Seq};
 use armor_core::task::{Change, Metadata, Task, TaskError};
 use armor_core::time::Clock;
 use armor_registry::{EventQuery, Registry};
@@ -49,7 +49,7 @@ async fn a_counter_raised_by_many_at_once_adds_up_exactly() {
     assert_eq!(after.metadata.as_map()["count"], json!(total));
     assert_eq!(after.version, 1 + total as u64);
     let events = registry.events(&task.id, EventQuery::default()).await.unwrap();
-    assert!(events.iter().map(|event| event.task_seq).eq(1..=total as u64 + 2));
+    assert!(events.iter().map(Event::task_seq).eq(1..=total as u64 + 2));
 }
 
 // Section 2: whoever has seen number n has seen everything up to it.
@@ -73,6 +73,7 @@ async fn a_reader_that_follows_writers_sees_every_event_once_in_order() {
     let mut seen = Seq::START;
     while seen.0 < WRITERS * EACH {
         for event in registry.read_after(seen, 7).await.unwrap() {
+            let event = event.unwrap();
             assert_eq!(event.seq.0, seen.0 + 1);
             assert!(matches!(event.payload, EventPayload::Task(_)));
             assert!(event.at <= home.clock.now());

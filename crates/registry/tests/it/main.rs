@@ -4,6 +4,9 @@
 
 mod concurrency;
 mod executions;
+mod find;
+mod groups;
+mod migrations;
 mod opening;
 mod spine;
 mod support;

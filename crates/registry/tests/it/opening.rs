@@ -1,7 +1,8 @@
 //! Opening a database: new, again, of a newer program, damaged.
 
+use armor_core::config::Durability;
 use armor_core::error::{Code, Diagnostic};
-use armor_registry::Registry;
+use armor_registry::{Registry, SqliteRegistry};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::support::Home;
@@ -56,13 +57,13 @@ async fn opening_a_new_home_many_times_at_once_makes_one() {
     assert!(opened.iter().all(|registry| registry.home_id() == first));
 }
 
-async fn futures_join(home: &Home, count: usize) -> Vec<armor_registry::SqliteRegistry> {
+async fn futures_join(home: &Home, count: usize) -> Vec<SqliteRegistry> {
     let mut opening = tokio::task::JoinSet::new();
     for _ in 0..count {
         let (path, clock) = (home.path(), home.clock.clone());
         let ids = std::sync::Arc::new(armor_core::id::RandomIds::default());
         opening.spawn(async move {
-            armor_registry::SqliteRegistry::open(&path, clock, ids).await.unwrap()
+            SqliteRegistry::open(&path, Durability::Full, clock, ids).await.unwrap()
         });
     }
     opening.join_all().await

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use armor_core::config::Durability;
 use armor_core::id::{AgentId, IdSource, RandomIds};
 use armor_core::task::{Task, TaskRequest};
 use armor_core::time::{Clock, ManualClock, Timestamp};
@@ -33,7 +34,8 @@ impl Home {
     }
 
     pub(crate) async fn try_open(&self) -> Result<SqliteRegistry, armor_registry::RegistryError> {
-        SqliteRegistry::open(&self.path(), self.clock.clone(), self.ids.clone()).await
+        let (clock, ids) = (self.clock.clone(), self.ids.clone());
+        SqliteRegistry::open(&self.path(), Durability::Full, clock, ids).await
     }
 
     /// A new task, made a second after the one before.

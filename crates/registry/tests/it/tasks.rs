@@ -202,6 +202,7 @@ proptest! {
                 status,
                 owner,
                 name: name.map(|name| name.parse().unwrap()),
+                text: None,
                 label: label.map(|value| ("odd\"key".to_owned(), value)),
                 created_from: window.map(|(from, _)| second(from)),
                 created_to: window.map(|(_, to)| second(to)),
