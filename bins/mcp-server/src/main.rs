@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use armor::commands::Context;
 use armor::diagnostics::{Diagnostic, Report};
 use armor::{Armor, Environment};
 use armor_mcp::{serve_http, serve_stdio};
@@ -92,6 +93,8 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
             Err(error) => tracing::warn!(error = %Report::of(&error), "could not sweep"),
         }
     });
+    let context = armor.context().clone();
+    tokio::spawn(async move { back_up_if_configured(&context).await });
     let code = match matches.get_one::<SocketAddr>("http") {
         Some(address) => {
             let say = |url: &str| println!("{url}");
@@ -101,6 +104,18 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
     };
     armor.close().await;
     code
+}
+
+/// A backup that fails keeps nobody from working.
+async fn back_up_if_configured(context: &Context) {
+    if !context.configuration.settings().backup.on_start {
+        return;
+    }
+    let lifecycle = &context.lifecycle;
+    match context.backups.create(lifecycle.registry(), lifecycle.now()).await {
+        Ok(backup) => tracing::info!(path = %backup.path.display(), "backed up the database"),
+        Err(error) => tracing::error!(error = %Report::of(&error), "could not back up"),
+    }
 }
 
 fn exit(served: Result<(), ExitCode>) -> ExitCode {

@@ -15,7 +15,7 @@ use armor_events::{Bus, Consumers, Pattern, Subscription};
 use armor_git::{Allowed, Git};
 use armor_lifecycle::{Instances, Janitor, Lifecycle, LifecycleSettings, Parts};
 use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
-use armor_registry::{Registry, SqliteRegistry};
+use armor_registry::{Backups, Registry, SqliteRegistry};
 
 use crate::OpenError;
 
@@ -115,7 +115,8 @@ impl Builder {
         );
         lifecycle.recover().await?;
         let user = self.environment.user().map(str::to_owned);
-        let context = Context { lifecycle, configuration, home, user };
+        let backups = Backups::new(home.join("backups"), settings.backup.keep as usize);
+        let context = Context { lifecycle, configuration, backups, home, user };
         Ok(Armor { context, registry, consumers })
     }
 }

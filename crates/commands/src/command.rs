@@ -5,12 +5,13 @@ use std::sync::Arc;
 use armor_core::config::Configuration;
 use armor_core::sandbox::{OutputChunk, Progress};
 use armor_lifecycle::Lifecycle;
+use armor_registry::Backups;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
-use crate::{CommandError, ExitStatus, config, demo, dlq, doctor, exec, image, logs, task};
+use crate::{CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, image, logs, task};
 
 /// A command.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub static COMMANDS: &[Command] = &[
     image::BUILD,
     image::LIST,
     config::SHOW,
+    backup::CREATE,
+    backup::LIST,
     dlq::LIST,
     dlq::SHOW,
     dlq::RETRY,
@@ -56,6 +59,8 @@ pub struct Context {
     pub lifecycle: Lifecycle,
     /// The configuration, with the origin of each value.
     pub configuration: Configuration,
+    /// The database's backups.
+    pub backups: Backups,
     /// Armor's home.
     pub home: std::path::PathBuf,
     /// Who gives the commands, as far as it is known.

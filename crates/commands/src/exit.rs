@@ -60,7 +60,9 @@ impl ExitStatus {
             | Code::WorkspaceNoCommit
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
-            Code::TaskAttachedElsewhere
+            Code::LeaseHeld
+            | Code::LeaseLost
+            | Code::TaskAttachedElsewhere
             | Code::TaskConflict
             | Code::TaskIllegalTransition
             | Code::TaskNotAttached

@@ -8,6 +8,7 @@
 //! [`wire`] has the JSON of tasks and executions, which `armor-mcp` uses too.
 
 mod arguments;
+mod backup;
 mod command;
 mod config;
 mod demo;

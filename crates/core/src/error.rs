@@ -65,6 +65,8 @@ codes! {
     ImageBuildFailed = "image.build_failed", "An image could not be built.";
     ImageNotFound = "image.not_found", "The image exists neither on the engine nor among those that Armor builds.";
     Internal = "internal", "Armor broke one of its own rules. This is a bug.";
+    LeaseHeld = "lease.held", "Somebody else has the lease.";
+    LeaseLost = "lease.lost", "The lease expired, and somebody else has taken it.";
     PathInvalid = "path.invalid", "A path has a form that is refused, such as a control character or a reserved name.";
     PathOutside = "path.outside", "A path leaves the folder that it has to stay in.";
     SandboxNotFound = "sandbox.not_found", "The sandbox does not exist on the engine.";

@@ -123,7 +123,8 @@ impl Lifecycle {
         Ok(self.parts.registry.resolve(reference).await?)
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time, by the home's clock.
+    pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 

@@ -1,11 +1,14 @@
 //! What can go wrong in a registry.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::LogError;
 use armor_core::id::{ExecutionId, TaskId};
+
+use crate::Lease;
 
 /// A cause whose type is nobody's business above. Shared, because one failure of the database can
 /// be that of many callers.
@@ -49,6 +52,18 @@ pub enum RegistryError {
     /// A set of changes names a task more than once.
     #[error("a task occurs more than once among the changes")]
     TwiceTheSame,
+    /// Somebody else has the lease.
+    #[error("`{}` is leased to {} until {}", lease.name, lease.owner, lease.expires_at)]
+    LeaseHeld {
+        /// The lease.
+        lease: Lease,
+    },
+    /// The lease expired and was taken by somebody else, or was given up.
+    #[error("the lease of `{name}` was lost")]
+    LeaseLost {
+        /// What it was for.
+        name: String,
+    },
     /// A page was asked for with the cursor of another list, or with none at all.
     #[error("`{}` is no cursor of this list", cursor.escape_debug())]
     Cursor {
@@ -138,6 +153,8 @@ impl Diagnostic for RegistryError {
             Self::NoSuchExecution { .. } => Code::ExecutionNotFound,
             Self::Conflict { .. } => Code::TaskConflict,
             Self::TwiceTheSame | Self::NoWords { .. } => Code::ArgumentInvalid,
+            Self::LeaseHeld { .. } => Code::LeaseHeld,
+            Self::LeaseLost { .. } => Code::LeaseLost,
             Self::Cursor { .. } => Code::CursorInvalid,
             Self::TooNew { .. } => Code::DatabaseTooNew,
             Self::Full { .. } => Code::DatabaseFull,
@@ -164,6 +181,12 @@ impl Diagnostic for RegistryError {
             }
             Self::Conflict { .. } => "Read the task again and repeat the change.".to_owned(),
             Self::TwiceTheSame => "Join the changes of each task into one.".to_owned(),
+            Self::LeaseHeld { lease } => {
+                format!("Wait until {} gives it up or it expires.", lease.owner)
+            }
+            Self::LeaseLost { .. } => {
+                "Stop what was done under it: somebody else may be doing it now.".to_owned()
+            }
             Self::Cursor { .. } => {
                 "Ask for the first page, without a cursor; a cursor goes with the filters and the order it came with.".to_owned()
             }
@@ -197,6 +220,20 @@ impl Diagnostic for RegistryError {
 }
 
 impl RegistryError {
+    /// What a failure of a file means.
+    pub(crate) fn of_io(action: &'static str, error: io::Error) -> Self {
+        let source = Arc::new(error);
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full { action, source }
+            }
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly { action, source }
+            }
+            _ => Self::Io { action, source },
+        }
+    }
+
     pub(crate) fn in_log(self, action: &'static str) -> LogError {
         LogError { action, code: self.code(), source: Box::new(self) }
     }

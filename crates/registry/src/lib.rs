@@ -30,14 +30,18 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod backups;
 mod cursor;
 mod error;
+mod lease;
 mod query;
 mod registry;
 mod sqlite;
 
+pub use backups::{Backup, Backups};
 pub use cursor::Cursor;
 pub use error::RegistryError;
+pub use lease::Lease;
 pub use query::{EventQuery, Order, Page, Statistics, TaskQuery};
 pub use registry::Registry;
 pub use sqlite::SqliteRegistry;

@@ -1,5 +1,8 @@
 //! The registry as the layers above see it.
 
+use std::path::Path;
+use std::time::Duration;
+
 use armor_core::event::{Event, EventLog, EventPayload, SystemEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{AgentId, ExecutionId, HomeId, TaskId};
@@ -7,7 +10,7 @@ use armor_core::task::{Change, Outcome, Task, TaskError, TaskStatus};
 use armor_core::time::Timestamp;
 use async_trait::async_trait;
 
-use crate::{EventQuery, Page, RegistryError, Statistics, TaskQuery};
+use crate::{EventQuery, Lease, Page, RegistryError, Statistics, TaskQuery};
 
 /// Keeps tasks, executions and the event log.
 ///
@@ -167,6 +170,33 @@ pub trait Registry: EventLog {
 
     /// The events of a task, in order, also of one that is deleted.
     async fn events(&self, task: &TaskId, query: EventQuery) -> Result<Vec<Event>, RegistryError>;
+
+    /// Leases `name` to `owner` for so long: if nobody has it, or who had it let it expire.
+    ///
+    /// # Errors
+    /// [`RegistryError::LeaseHeld`] when somebody has it.
+    async fn take_lease(
+        &self,
+        name: &str,
+        owner: &str,
+        time: Duration,
+    ) -> Result<Lease, RegistryError>;
+
+    /// Puts off the end of a lease: so long from now.
+    ///
+    /// # Errors
+    /// [`RegistryError::LeaseLost`] when it expired and somebody took it, or it was given up.
+    async fn renew_lease(&self, lease: &Lease, time: Duration) -> Result<Lease, RegistryError>;
+
+    /// Gives a lease up. False when it was lost before.
+    async fn give_up_lease(&self, lease: &Lease) -> Result<bool, RegistryError>;
+
+    /// The leases that are held.
+    async fn leases(&self) -> Result<Vec<Lease>, RegistryError>;
+
+    /// Copies everything, as it is at one moment, into a file that is not there yet. Who writes or
+    /// reads meanwhile is not held up.
+    async fn copy_to(&self, file: &Path) -> Result<(), RegistryError>;
 
     /// Reads the whole database and says what is wrong with it; nothing when all is well.
     async fn check(&self) -> Result<Vec<String>, RegistryError>;

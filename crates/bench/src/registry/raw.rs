@@ -23,6 +23,7 @@ impl Raw {
         let mut schema = ours.prepare(
             "SELECT sql FROM sqlite_schema
              WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*' AND name NOT GLOB '_sqlx_*'
+                 AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow')
              ORDER BY rowid",
         )?;
         for statement in schema.query_map([], |row| row.get::<_, String>(0))? {

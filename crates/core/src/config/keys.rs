@@ -13,6 +13,8 @@ pub enum Kind {
     Integer(u32, u32),
     /// The name of an image.
     Image,
+    /// On or off: `true` or `false`.
+    Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -74,12 +76,20 @@ const fn key(
     Key { name, kind, default, scope, help }
 }
 
-use Kind::{Choice, Image, Integer, Path, Paths, Text};
+use Kind::{Choice, Image, Integer, Path, Paths, Switch, Text};
 use Scope::{Anywhere, UserOnly};
 
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key("database.path", Path, "{home}/armor.db", UserOnly, "The database file."),
+    key("backup.keep", Integer(1, 10_000), "10", UserOnly, "How many backups are kept."),
+    key(
+        "backup.on_start",
+        Switch,
+        "false",
+        UserOnly,
+        "Whether `armor-mcp` backs the database up when it starts.",
+    ),
     key(
         "database.durability",
         Choice(&["full", "normal"]),

@@ -274,6 +274,7 @@ impl Configuration {
         origin: Origin,
     ) -> Result<(), ConfigError> {
         let value = match key.kind {
+            Kind::Switch => text.parse().map_or_else(|_| text.into(), Value::Boolean),
             Kind::Integer(..) => text.parse().map_or_else(|_| text.into(), Value::Integer),
             Kind::Paths => Value::Array(
                 text.split(':').filter(|part| !part.is_empty()).map(Value::from).collect(),
@@ -309,7 +310,7 @@ impl Configuration {
 fn checked(kind: Kind, value: &Value, folder: &Path) -> Result<Value, String> {
     let absolute = |text: &str| Value::from(folder.join(text).to_string_lossy().into_owned());
     match (kind, value) {
-        (Kind::Text, Value::String(_)) => Ok(value.clone()),
+        (Kind::Text, Value::String(_)) | (Kind::Switch, Value::Boolean(_)) => Ok(value.clone()),
         (Kind::Text, _) => Err("a text".to_owned()),
         (Kind::Image, Value::String(text)) if text.parse::<ImageName>().is_ok() => {
             Ok(value.clone())
@@ -323,6 +324,7 @@ fn checked(kind: Kind, value: &Value, folder: &Path) -> Result<Value, String> {
             paths.map(Value::Array).ok_or_else(|| "a list of paths".to_owned())
         }
         (Kind::Paths, _) => Err("a list of paths".to_owned()),
+        (Kind::Switch, _) => Err("true or false".to_owned()),
         (Kind::Integer(min, max), Value::Integer(number))
             if (i64::from(min)..=i64::from(max)).contains(number) =>
         {

@@ -14,6 +14,6 @@ pub use environment::Environment;
 pub use keys::{KEYS, Key, Kind, Scope};
 pub use layers::{ConfigError, Configuration, Entry, Origin, Sources};
 pub use settings::{
-    DatabaseSettings, Durability, EngineSettings, ExecutionSettings, SandboxSettings, Settings,
-    WorkspaceSettings,
+    BackupSettings, DatabaseSettings, Durability, EngineSettings, ExecutionSettings,
+    SandboxSettings, Settings, WorkspaceSettings,
 };

@@ -14,6 +14,8 @@ use crate::task::SandboxRequest;
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
+    /// How the database is backed up.
+    pub backup: BackupSettings,
     /// Where the data is.
     pub database: DatabaseSettings,
     /// How the engine is reached.
@@ -24,6 +26,15 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// Where repositories may lie.
     pub workspace: WorkspaceSettings,
+}
+
+/// `[backup]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct BackupSettings {
+    /// How many are kept.
+    pub keep: u32,
+    /// Whether `armor-mcp` takes one when it starts.
+    pub on_start: bool,
 }
 
 /// `[database]`

@@ -9,6 +9,7 @@ mod dead_letters;
 mod events;
 mod executions;
 mod failure;
+mod leases;
 mod list;
 mod open;
 mod rows;
@@ -17,6 +18,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use armor_core::config::Durability;
 use armor_core::event::{
@@ -34,7 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::bell::{Bell, Listener};
 use self::writer::{Deed, News, Writer};
-use crate::{EventQuery, Page, Registry, RegistryError, Statistics, TaskQuery};
+use crate::{EventQuery, Lease, Page, Registry, RegistryError, Statistics, TaskQuery};
 
 /// A registry in an SQLite file.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub struct SqliteRegistry {
     home: HomeId,
     writer: Writer,
     readers: SqlitePool,
+    clock: Arc<dyn Clock>,
     _stop_listening: DropGuard,
 }
 
@@ -58,18 +61,21 @@ impl SqliteRegistry {
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, RegistryError> {
         let opened = open::open(path, durability, clock.as_ref(), ids.as_ref()).await?;
-        let bell = Bell::beside(path).map_err(|error| open::io_failed("open the bell", error))?;
+        let bell =
+            Bell::beside(path).map_err(|error| RegistryError::of_io("open the bell", error))?;
         let news = News::from(events::head(&opened.readers).await?);
         let stop = CancellationToken::new();
         let listening =
             hear_the_others(Listener::beside(path), opened.readers.clone(), news.clone());
         let until = stop.clone();
         tokio::spawn(async move { until.run_until_cancelled(listening).await });
-        let writer = Writer::start(opened.writer, opened.writer_options, clock, ids, news, bell);
+        let (writing, options) = (opened.writer, opened.writer_options);
+        let writer = Writer::start(writing, options, clock.clone(), ids, news, bell);
         Ok(Self {
             home: opened.home,
             writer,
             readers: opened.readers,
+            clock,
             _stop_listening: stop.drop_guard(),
         })
     }
@@ -262,6 +268,50 @@ impl Registry for SqliteRegistry {
 
     async fn events(&self, task: &TaskId, query: EventQuery) -> Result<Vec<Event>, RegistryError> {
         events::of_task(&self.readers, task, &query).await
+    }
+
+    async fn take_lease(
+        &self,
+        name: &str,
+        owner: &str,
+        time: Duration,
+    ) -> Result<Lease, RegistryError> {
+        let (name, owner) = (name.to_owned(), owner.to_owned());
+        let clock = self.clock.clone();
+        let taking = self.writer.run(move |connection| {
+            let (name, owner, now) = (name.clone(), owner.clone(), clock.now());
+            let until = now.plus(time);
+            Box::pin(async move { leases::take(connection, &name, &owner, now, until).await })
+        });
+        taking.await
+    }
+
+    async fn renew_lease(&self, lease: &Lease, time: Duration) -> Result<Lease, RegistryError> {
+        let (lease, clock) = (lease.clone(), self.clock.clone());
+        let renewing = self.writer.run(move |connection| {
+            let (lease, until) = (lease.clone(), clock.now().plus(time));
+            Box::pin(async move { leases::renew(connection, &lease, until).await })
+        });
+        renewing.await
+    }
+
+    async fn give_up_lease(&self, lease: &Lease) -> Result<bool, RegistryError> {
+        let lease = lease.clone();
+        let giving_up = self.writer.run(move |connection| {
+            let lease = lease.clone();
+            Box::pin(async move { leases::give_up(connection, &lease).await })
+        });
+        giving_up.await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, RegistryError> {
+        leases::held(&self.readers, self.clock.now()).await
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<(), RegistryError> {
+        let copying = sqlx::query("VACUUM INTO ?").bind(file.display().to_string());
+        let copied = copying.execute(&self.readers).await;
+        copied.map(drop).map_err(failure::failed("copy the database"))
     }
 
     async fn check(&self) -> Result<Vec<String>, RegistryError> {

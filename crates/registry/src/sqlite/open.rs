@@ -58,7 +58,8 @@ pub(super) async fn open(
     make_private(path)?;
     // Two processes that open a new home at the same time must not both make the tables.
     let lock = FileLock::hold(&path.with_extension("lock")).await;
-    let lock = lock.map_err(|error| io_failed("lock the database for opening", error))?;
+    let lock =
+        lock.map_err(|error| RegistryError::of_io("lock the database for opening", error))?;
     migrate(path, &options).await?;
     let mut writer = options.connect().await.map_err(failed("open the database"))?;
     let home = ensure_home_id(&mut writer, clock, ids).await?;
@@ -84,20 +85,7 @@ fn make_private(path: &Path) -> Result<(), RegistryError> {
             tracing::debug!(%error, "the database's file may not be writable");
             Ok(())
         }
-        made => made.map_err(|error| io_failed("make the database's file", error)),
-    }
-}
-
-pub(super) fn io_failed(action: &'static str, error: std::io::Error) -> RegistryError {
-    let source = Arc::new(error);
-    match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            RegistryError::Full { action, source }
-        }
-        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
-            RegistryError::ReadOnly { action, source }
-        }
-        _ => RegistryError::Io { action, source },
+        made => made.map_err(|error| RegistryError::of_io("make the database's file", error)),
     }
 }
 

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backups;
 mod concurrency;
 mod executions;
 mod find;
 mod groups;
+mod leases;
 mod migrations;
 mod opening;
 mod spine;

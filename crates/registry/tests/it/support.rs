@@ -25,6 +25,10 @@ impl Home {
         }
     }
 
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("armor.db")
     }

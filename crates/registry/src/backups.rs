@@ -1,0 +1,129 @@
+//! Backups of a registry: where they are, what they are called, and how many are kept (R14).
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use armor_core::event::SystemEvent;
+use armor_core::time::Timestamp;
+
+use crate::{Registry, RegistryError};
+
+const PREFIX: &str = "armor-";
+const SUFFIX: &str = ".db";
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Its file.
+    pub path: PathBuf,
+    /// The moment at which it was taken.
+    pub at: Timestamp,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The backups of a home.
+#[derive(Debug, Clone)]
+pub struct Backups {
+    folder: PathBuf,
+    keep: usize,
+}
+
+impl Backups {
+    /// Those in `folder`, of which the newest `keep` are kept.
+    pub const fn new(folder: PathBuf, keep: usize) -> Self {
+        Self { folder, keep }
+    }
+
+    /// Takes a backup, while the registry is written to, and removes those that are too many.
+    ///
+    /// # Errors
+    /// When it cannot be written. Then nothing of it is left, and no other backup is removed.
+    pub async fn create(
+        &self,
+        registry: &dyn Registry,
+        now: Timestamp,
+    ) -> Result<Backup, RegistryError> {
+        let io = |error| RegistryError::of_io("back up the database", error);
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(io)?;
+        let path = self.folder.join(name(now));
+        let half_made = path.with_extension("new");
+        let copied = registry.copy_to(&half_made).await;
+        let finished = copied.and_then(|()| settle(&half_made, &path).map_err(io));
+        if let Err(error) = finished {
+            // It may not be there; what counts is the failure before.
+            let _removed = fs::remove_file(&half_made);
+            return Err(error);
+        }
+        let bytes = path.metadata().map_err(io)?.len();
+        self.prune()?;
+        registry.announce(SystemEvent::BackupCreated { path: path.clone(), bytes }).await?;
+        Ok(Backup { path, at: now, bytes })
+    }
+
+    /// The backups that are there, the newest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(&self) -> Result<Vec<Backup>, RegistryError> {
+        let io = |error| RegistryError::of_io("list the backups", error);
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(io)?;
+            if let Some(at) = entry.file_name().to_str().and_then(taken_at) {
+                let bytes = entry.metadata().map_err(io)?.len();
+                found.push(Backup { path: entry.path(), at, bytes });
+            }
+        }
+        found.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+        Ok(found)
+    }
+
+    fn prune(&self) -> Result<(), RegistryError> {
+        for surplus in self.list()?.into_iter().skip(self.keep) {
+            let removed = fs::remove_file(&surplus.path);
+            removed.map_err(|error| RegistryError::of_io("remove an old backup", error))?;
+            tracing::info!(path = %surplus.path.display(), "removed an old backup");
+        }
+        Ok(())
+    }
+}
+
+/// Makes a file durable and gives it its name.
+fn settle(half_made: &Path, path: &Path) -> io::Result<()> {
+    File::open(half_made)?.sync_all()?;
+    fs::rename(half_made, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// `armor-2026-11-21T10-15-30.123456Z.db`, without the colons that some file systems refuse.
+fn name(at: Timestamp) -> String {
+    format!("{PREFIX}{}{SUFFIX}", at.to_string().replace(':', "-"))
+}
+
+fn taken_at(name: &str) -> Option<Timestamp> {
+    let (day, time) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split_once('T')?;
+    Timestamp::parse(&format!("{day}T{}", time.replace('-', ":"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_backup_says_when_it_was_taken() {
+        let at = Timestamp::from_micros(1_800_000_000_123_456);
+        assert_eq!(name(at), "armor-2027-01-15T08-00-00.123456Z.db");
+        assert_eq!(taken_at(&name(at)), Some(at));
+        for other in ["armor.db", "armor-x.db", "armor-2027-01-15T08-00-00.123456Z.new"] {
+            assert_eq!(taken_at(other), None, "{other}");
+        }
+    }
+}
