@@ -21,6 +21,8 @@ cargo xtask <command>
                    build the sandboxes' images: base, developer, all (the default)
   bench [AREA] [--quick] [--json]
                    measure beside the baselines: registry, sandbox, or all (the default)
+  torture --kills N [--seed S]
+                   kill a writing process again and again, and check what is left
   fuzz [SECONDS]   run the fuzz target of paths; needs a nightly toolchain
   tidy             check the house rules that no compiler knows
   ci               everything that a change has to pass
@@ -35,6 +37,14 @@ fn bench(what: &[&str]) -> Outcome {
     process::run(
         process::cargo()
             .args(["run", "--quiet", "--release", "--locked", "--package", "armor-bench", "--"])
+            .args(what),
+    )
+}
+
+fn torture(what: &[&str]) -> Outcome {
+    process::run(
+        process::cargo()
+            .args(["run", "--quiet", "--locked", "--package", "armor-torture", "--"])
             .args(what),
     )
 }
@@ -56,6 +66,7 @@ fn main() -> ExitCode {
         ["images", "build"] => images::build("all"),
         ["images", "build", which] => images::build(which),
         ["bench", what @ ..] => bench(what),
+        ["torture", what @ ..] => torture(what),
         ["fuzz"] => fuzz("60"),
         ["fuzz", seconds] => fuzz(seconds),
         ["tidy"] => tidy::run(),

@@ -52,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-cli", &["armor"]),
     ("armor-mcp-server", &["armor", "armor-mcp"]),
     ("armor-testkit", &["armor-core", "armor-docker"]),
+    ("armor-torture", &["armor-core", "armor-events", "armor-persistence", "armor-registry"]),
     ("armor-bench", &["armor", "armor-core", "armor-docker", "armor-registry", "armor-testkit"]),
     ("xtask", &[]),
 ];
