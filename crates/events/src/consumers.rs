@@ -117,16 +117,15 @@ impl Driver {
         let mut commits = self.delivery.log().commits();
         loop {
             appended.mark_unchanged();
+            // What others commit before the round, the round sees.
+            commits = commits.resubscribe();
             let all_well = self.round().await;
             let at_latest = if all_well { LATEST } else { RETRY };
             let more = async {
                 tokio::select! {
                     changed = appended.changed() => changed.is_ok(),
                     // Another process may die between its commit and its own round.
-                    () = theirs(&mut commits) => {
-                        tokio::time::sleep(THEIR_TURN).await;
-                        true
-                    }
+                    () = their_turn(&mut commits) => true,
                     () = tokio::time::sleep(at_latest) => true,
                 }
             };
@@ -160,11 +159,11 @@ impl Driver {
     }
 }
 
-/// Waits for a commit of another process.
-async fn theirs(commits: &mut broadcast::Receiver<Commit>) {
+/// Waits for a commit of another process, and leaves it the time to run its own round.
+async fn their_turn(commits: &mut broadcast::Receiver<Commit>) {
     loop {
         match commits.recv().await {
-            Ok(Commit::Theirs) => return,
+            Ok(Commit::Theirs) => return tokio::time::sleep(THEIR_TURN).await,
             Ok(Commit::Ours(_)) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }

@@ -120,37 +120,37 @@ impl Delivery {
         let mut cursor = self.log.cursor(consumer.name()).await?;
         while cursor < head {
             let batch = self.log.read_after(cursor, BATCH).await?;
-            let Some(reached) = self.deliver(consumer, batch).await? else { return Ok(false) };
-            if reached == cursor {
-                break;
+            let Some(end) = batch.last().map(place) else { break };
+            if !self.deliver(consumer, batch, end).await? {
+                return Ok(false);
             }
-            cursor = reached;
+            cursor = end;
         }
         Ok(true)
     }
 
-    /// Gives a batch, as a whole if that goes well. Says how far it came; none when it did not
-    /// come to the batch's end.
+    /// Gives a batch up to its end, as a whole if that goes well. False when an event of it is to
+    /// be given again.
     async fn deliver(
         &self,
         consumer: &dyn Consumer,
         batch: Vec<Stored>,
-    ) -> Result<Option<Seq>, LogError> {
-        let Some(end) = batch.last().map(place) else { return Ok(Some(Seq::START)) };
+        end: Seq,
+    ) -> Result<bool, LogError> {
         let events: Vec<_> = batch.iter().filter_map(|stored| stored.as_ref().ok()).collect();
         if events.len() == batch.len() {
             let events: Vec<Event> = events.into_iter().cloned().collect();
             if apply(consumer, &events).await.is_ok() {
                 self.log.advance(consumer.name(), end).await?;
-                return Ok(Some(end));
+                return Ok(true);
             }
         }
         for stored in batch {
             if !self.deliver_one(consumer, stored).await? {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        Ok(Some(end))
+        Ok(true)
     }
 
     /// False when the event is to be given again.

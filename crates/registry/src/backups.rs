@@ -40,7 +40,8 @@ impl Backups {
     /// Takes a backup, while the registry is written to, and removes those that are too many.
     ///
     /// # Errors
-    /// When it cannot be written. Then nothing of it is left, and no other backup is removed.
+    /// When it cannot be written: then nothing of it is left. When it was, and the log cannot take
+    /// the fact: then it stays.
     pub async fn create(
         &self,
         registry: &dyn Registry,
@@ -58,7 +59,10 @@ impl Backups {
             return Err(error);
         }
         let bytes = path.metadata().map_err(io)?.len();
-        self.prune()?;
+        if let Err(error) = self.prune(&path) {
+            let cause = armor_core::error::chain(&error);
+            tracing::warn!(cause, "backups that are too many stay for now");
+        }
         registry.announce(SystemEvent::BackupCreated { path: path.clone(), bytes }).await?;
         Ok(Backup { path, at: now, bytes })
     }
@@ -86,10 +90,19 @@ impl Backups {
         Ok(found)
     }
 
-    fn prune(&self) -> Result<(), RegistryError> {
+    /// Removes what is too many, but never the one just taken: the clock may have gone back.
+    fn prune(&self, taken: &Path) -> Result<(), RegistryError> {
         for surplus in self.list()?.into_iter().skip(self.keep) {
-            let removed = fs::remove_file(&surplus.path);
-            removed.map_err(|error| RegistryError::of_io("remove an old backup", error))?;
+            if surplus.path == taken {
+                continue;
+            }
+            match fs::remove_file(&surplus.path) {
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                removed => {
+                    removed.map_err(|error| RegistryError::of_io("remove an old backup", error))?;
+                }
+            }
             tracing::info!(path = %surplus.path.display(), "removed an old backup");
         }
         Ok(())

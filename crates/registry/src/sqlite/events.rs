@@ -48,10 +48,15 @@ fn stored(row: &SqliteRow) -> Result<Stored, RegistryError> {
 }
 
 pub(super) async fn before(pool: &SqlitePool, at: Timestamp) -> Result<Seq, RegistryError> {
-    let first = sqlx::query_scalar("SELECT seq FROM events WHERE at >= ? ORDER BY at, seq LIMIT 1")
-        .bind(at.as_micros())
-        .fetch_optional(pool);
-    match first.await.map_err(failed(READ))? {
+    // The time may go back from one event to the next: a clock is put right, or one process waits
+    // for another behind reading its own.
+    let first: Option<i64> =
+        sqlx::query_scalar("SELECT min(seq) FROM events INDEXED BY events_by_time WHERE at >= ?")
+            .bind(at.as_micros())
+            .fetch_one(pool)
+            .await
+            .map_err(failed(READ))?;
+    match first {
         Some(first) => seq(first).map(|first| Seq(first.0.saturating_sub(1))),
         None => head(pool).await,
     }

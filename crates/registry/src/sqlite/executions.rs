@@ -76,8 +76,9 @@ pub(super) async fn newest(
 }
 
 pub(super) async fn running(pool: &SqlitePool) -> Result<Vec<Execution>, RegistryError> {
+    // The sign keeps SQLite from reading all of them in the order of their ids.
     let sql =
-        format!("SELECT {EXECUTION_COLUMNS} FROM executions WHERE status = 'running' ORDER BY id");
+        format!("SELECT {EXECUTION_COLUMNS} FROM executions WHERE status = 'running' ORDER BY +id");
     let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await.map_err(failed(READ))?;
     found.iter().map(rows::execution).collect()
 }

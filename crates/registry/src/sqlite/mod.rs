@@ -63,10 +63,11 @@ impl SqliteRegistry {
         let opened = open::open(path, durability, clock.as_ref(), ids.as_ref()).await?;
         let bell =
             Bell::beside(path).map_err(|error| RegistryError::of_io("open the bell", error))?;
+        // Listened to before the end is read, so that nothing falls in between.
+        let listener = Listener::beside(path);
         let news = News::from(events::head(&opened.readers).await?);
         let stop = CancellationToken::new();
-        let listening =
-            hear_the_others(Listener::beside(path), opened.readers.clone(), news.clone());
+        let listening = hear_the_others(listener, opened.readers.clone(), news.clone());
         let until = stop.clone();
         tokio::spawn(async move { until.run_until_cancelled(listening).await });
         let (writing, options) = (opened.writer, opened.writer_options);
@@ -81,6 +82,9 @@ impl SqliteRegistry {
     }
 }
 
+/// How long a commit of our own may take from being seen to being told of.
+const TELLING: Duration = Duration::from_millis(10);
+
 /// Tells who follows the log when another process has appended to it.
 async fn hear_the_others(bell: Listener, readers: SqlitePool, news: News) {
     let mut heard = *news.appended.borrow();
@@ -94,12 +98,17 @@ async fn hear_the_others(bell: Listener, readers: SqlitePool, news: News) {
                 continue;
             }
         };
-        let ours = *news.appended.borrow();
-        if head > ours.max(heard) {
+        if head <= heard {
+            continue;
+        }
+        // A commit of our own can be seen a moment before it is told of.
+        let mut appended = news.appended.subscribe();
+        let told = tokio::time::timeout(TELLING, appended.wait_for(|ours| *ours >= head)).await;
+        if told.is_err() {
             // An error says that nobody listens.
             let _told = news.commits.send(Commit::Theirs);
         }
-        heard = head.max(heard);
+        heard = head;
     }
 }
 

@@ -9,6 +9,7 @@ mod find;
 mod groups;
 mod leases;
 mod migrations;
+mod model;
 mod opening;
 mod spine;
 mod support;

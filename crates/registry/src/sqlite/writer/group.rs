@@ -23,7 +23,7 @@ use crate::sqlite::writer::ask::{Answer, Ask, Deed};
 use crate::sqlite::writer::values::{Script, SetStatement, Ticket, chunks};
 
 /// The most deeds of one group.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
 
 const INSERT_TASKS: SetStatement = SetStatement {
     action: "keep the new task",
@@ -267,12 +267,18 @@ async fn judge(
             script.send().await?;
             let connection = script.connection();
             run(connection, "SAVEPOINT own").await?;
-            let result = statements(connection).await;
-            if result.is_err() {
-                run(connection, "ROLLBACK TO own").await?;
+            match statements(connection).await {
+                Ok(value) => {
+                    run(connection, "RELEASE own").await?;
+                    Ok(Ok(Answer::Value(value)))
+                }
+                // Where that is not possible, SQLite has undone the whole transaction by itself,
+                // and the statements' own error says why.
+                Err(error) => match run(connection, "ROLLBACK TO own; RELEASE own").await {
+                    Ok(()) => Ok(Err(error)),
+                    Err(_) => Err(error),
+                },
             }
-            run(connection, "RELEASE own").await?;
-            Ok(result.map(Answer::Value))
         }
         Deed::Close => Ok(Ok(Answer::Changed(false))),
     }

@@ -158,7 +158,9 @@ impl Worker {
                     None => break,
                 }
             }
-            while let Ok(ask) = asks.try_recv() {
+            while waiting.len() < group::MOST
+                && let Ok(ask) = asks.try_recv()
+            {
                 waiting.push_back(ask);
             }
             let group = group::take(&mut waiting);

@@ -126,7 +126,12 @@ impl<'c> Script<'c> {
                 Either::Left(_) => self.rows.push(std::mem::take(&mut rows)),
             }
         }
-        Ok(())
+        // A connection whose thread died only stops answering.
+        if self.rows.len() == self.added {
+            Ok(())
+        } else {
+            Err(failed(self.action)(sqlx::Error::WorkerCrashed))
+        }
     }
 
     /// The rows that a statement gave, once it was sent.
