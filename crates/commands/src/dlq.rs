@@ -95,7 +95,8 @@ async fn purge(call: Call) -> Result<Outcome, CommandError> {
             let letters = registry.dead_letters(u32::MAX).await?;
             letters.into_iter().map(|letter| letter.id).collect()
         }
-        _ => return Err(CommandError::Missing { argument: "letter" }),
+        (None, false) => return Err(CommandError::Missing { argument: "letter" }),
+        (Some(_), true) => return Err(CommandError::Together { arguments: "a letter and --all" }),
     };
     let mut purged = Vec::new();
     for id in ids {

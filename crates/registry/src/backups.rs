@@ -6,12 +6,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use armor_core::event::SystemEvent;
+use armor_core::file_lock::FileLock;
 use armor_core::time::Timestamp;
 
 use crate::{Registry, RegistryError};
 
 const PREFIX: &str = "armor-";
 const SUFFIX: &str = ".db";
+/// What stands in place of the suffix until a backup is whole.
+const HALF_MADE: &str = "new";
 
 /// A backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +52,10 @@ impl Backups {
     ) -> Result<Backup, RegistryError> {
         let io = |error| RegistryError::of_io("back up the database", error);
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(io)?;
+        let lock = FileLock::hold(&self.folder.join(".lock")).await.map_err(io)?;
+        self.remove_half_made()?;
         let path = self.folder.join(name(now));
-        let half_made = path.with_extension("new");
+        let half_made = path.with_extension(HALF_MADE);
         let copied = registry.copy_to(&half_made).await;
         let finished = copied.and_then(|()| settle(&half_made, &path).map_err(io));
         if let Err(error) = finished {
@@ -63,6 +68,7 @@ impl Backups {
             let cause = armor_core::error::chain(&error);
             tracing::warn!(cause, "backups that are too many stay for now");
         }
+        drop(lock);
         registry.announce(SystemEvent::BackupCreated { path: path.clone(), bytes }).await?;
         Ok(Backup { path, at: now, bytes })
     }
@@ -81,13 +87,31 @@ impl Backups {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(io)?;
-            if let Some(at) = entry.file_name().to_str().and_then(taken_at) {
-                let bytes = entry.metadata().map_err(io)?.len();
-                found.push(Backup { path: entry.path(), at, bytes });
+            let Some(at) = entry.file_name().to_str().and_then(taken_at) else { continue };
+            match entry.metadata() {
+                Ok(file) => found.push(Backup { path: entry.path(), at, bytes: file.len() }),
+                // It was removed just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io(error)),
             }
         }
         found.sort_by_key(|backup| std::cmp::Reverse(backup.at));
         Ok(found)
+    }
+
+    /// Removes what a killed process was about to back up. Called by who holds the lock.
+    fn remove_half_made(&self) -> Result<(), RegistryError> {
+        let io = |error| RegistryError::of_io("remove a backup that was half made", error);
+        for entry in fs::read_dir(&self.folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let finished = path.with_extension("db");
+            let is_ours =
+                finished.file_name().and_then(|n| n.to_str()).and_then(taken_at).is_some();
+            if is_ours && path.extension().is_some_and(|extension| extension == HALF_MADE) {
+                fs::remove_file(&path).map_err(io)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is too many, but never the one just taken: the clock may have gone back.
@@ -96,13 +120,8 @@ impl Backups {
             if surplus.path == taken {
                 continue;
             }
-            match fs::remove_file(&surplus.path) {
-                // Another process was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                removed => {
-                    removed.map_err(|error| RegistryError::of_io("remove an old backup", error))?;
-                }
-            }
+            let removed = fs::remove_file(&surplus.path);
+            removed.map_err(|error| RegistryError::of_io("remove an old backup", error))?;
             tracing::info!(path = %surplus.path.display(), "removed an old backup");
         }
         Ok(())

@@ -14,7 +14,8 @@ use crate::Lease;
 /// be that of many callers.
 pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
-/// An error of the registry. After one, nothing of what was asked for has happened.
+/// An error of the registry. After one, nothing of what was asked for has happened, but for
+/// [`Self::Unanswered`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryError {
     /// Nothing has this id, prefix or name.
@@ -132,6 +133,10 @@ pub enum RegistryError {
         /// Which rule.
         source: Cause,
     },
+    /// The registry ended before it said what became of the write: the one error behind which
+    /// what was asked for may have happened.
+    #[error("the registry ended before it answered: the change may have been made")]
+    Unanswered,
     /// The registry was closed.
     #[error("the registry is closed")]
     Closed,
@@ -162,7 +167,9 @@ impl Diagnostic for RegistryError {
             Self::ReadOnly { .. } => Code::DatabaseReadOnly,
             Self::Io { .. } => Code::DatabaseIo,
             Self::Corrupt { .. } => Code::DatabaseCorrupt,
-            Self::Refused { .. } | Self::Closed | Self::Failed { .. } => Code::DatabaseFailed,
+            Self::Refused { .. } | Self::Unanswered | Self::Closed | Self::Failed { .. } => {
+                Code::DatabaseFailed
+            }
         }
     }
 
@@ -211,6 +218,7 @@ impl Diagnostic for RegistryError {
             Self::Corrupt { .. } => {
                 "Run `armor doctor` to see how much is damaged; `armor backup list` shows what can be restored.".to_owned()
             }
+            Self::Unanswered => "Open the home again and look before repeating it.".to_owned(),
             Self::Closed => "Open the home again.".to_owned(),
             Self::Refused { .. } | Self::Failed { .. } => {
                 "Run `armor doctor` to check the database.".to_owned()

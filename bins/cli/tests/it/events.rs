@@ -60,6 +60,11 @@ fn events_are_shown_from_a_place_a_moment_or_the_last_ones_on() {
     assert_eq!(lines(&home, &["events", "--match", "*:failed"]), Vec::<Value>::new());
     let text = armor(&home, &["events", "--last", "1"]).out;
     assert!(text.contains("task:created") && text.contains("three"), "{text}");
+    // What a terminal would obey is shown, not done; in JSON it is as it was.
+    json(&home, &["create-task", "odd", "--request", "a\u{9b}31m\u{1b}[0m"]);
+    let text = armor(&home, &["events", "--last", "1"]).out;
+    assert!(!text.contains(['\u{9b}', '\u{1b}']), "{text:?}");
+    assert_eq!(lines(&home, &["events", "odd"])[0]["data"]["request"], "a\u{9b}31m\u{1b}[0m");
 
     assert_eq!(refused(&home, &["events", "--match", "t*:x"], 2), "argument.invalid");
     assert_eq!(refused(&home, &["events", "--since", "yesterday"], 2), "argument.invalid");
@@ -106,6 +111,8 @@ async fn what_consumers_gave_up_on_is_shown_and_can_be_forgotten() {
     assert_eq!(refused(&home, &["dlq", "retry", "audit/1"], 1), "dlq.failed");
     assert_eq!(refused(&home, &["dlq", "retry", "audit/9"], 3), "dlq.not_found");
     assert_eq!(refused(&home, &["dlq", "show", "audit"], 2), "id.invalid");
+    assert_eq!(refused(&home, &["dlq", "purge"], 2), "argument.missing");
+    assert_eq!(refused(&home, &["dlq", "purge", "audit/1", "--all"], 2), "argument.invalid");
     assert_eq!(json(&home, &["dlq", "purge", "audit/1"])["purged"], json!(["audit/1"]));
     assert_eq!(json(&home, &["dlq", "purge", "--all"])["purged"], json!(["state.json/1"]));
     assert_eq!(json(&home, &["dlq", "list"])["dead_letters"], json!([]));

@@ -7,7 +7,7 @@ use armor_registry::Registry;
 use futures_util::FutureExt;
 
 use crate::arguments::{Argument, Kind};
-use crate::{Call, Command, CommandError, Outcome};
+use crate::{Call, Command, CommandError, Outcome, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "events",
@@ -109,6 +109,8 @@ fn show(call: &Call, event: &Event) -> Result<(), CommandError> {
     let data = if data.is_null() { String::new() } else { data.to_string() };
     let about = event.task().map_or("-", TaskId::as_str);
     let text = format!("{:>6}  {}  {about:26}  {:24} {data}", event.seq, event.at, event.name());
-    let shown = call.console.entry(&serde_json::to_value(event)?, text.trim_end());
+    let shown = call
+        .console
+        .entry(&serde_json::to_value(event)?, render::printable(text.trim_end()).as_str());
     shown.map_err(|source| CommandError::Io { action: "show an event", source })
 }

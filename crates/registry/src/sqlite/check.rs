@@ -1,20 +1,24 @@
 //! Looking for damage.
 
 use sqlx::sqlite::SqlitePool;
+use sqlx::{ConnectOptions, Connection};
 
 use crate::RegistryError;
 use crate::sqlite::failure::failed;
 
 const ACTION: &str = "check the database";
 
-/// Reads the whole database and says what is wrong with it.
+/// Reads the whole database and says what is wrong with it, on a connection of its own: on one
+/// that has searched before others wrote, FTS5 checks segments that it remembers and that are
+/// gone since, and takes that for damage (SQLite 3.51, `fts5IntegrityMethod`).
 pub(super) async fn check(readers: &SqlitePool) -> Result<Vec<String>, RegistryError> {
+    let mut fresh = readers.connect_options().connect().await.map_err(failed(ACTION))?;
     let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check")
-        .fetch_all(readers)
+        .fetch_all(&mut fresh)
         .await
         .map_err(failed(ACTION))?;
     found.retain(|line| line != "ok");
-    let dangling = sqlx::query("PRAGMA foreign_key_check").fetch_all(readers).await;
+    let dangling = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut fresh).await;
     let dangling = dangling.map_err(failed(ACTION))?.len();
     if dangling > 0 {
         found.push(format!("{dangling} rows refer to rows that are not there"));
@@ -24,11 +28,12 @@ pub(super) async fn check(readers: &SqlitePool) -> Result<Vec<String>, RegistryE
              SELECT task_id FROM events WHERE task_id IS NOT NULL
              GROUP BY task_id HAVING max(task_seq) <> count(*) OR min(task_seq) <> 1)",
     )
-    .fetch_one(readers)
+    .fetch_one(&mut fresh)
     .await
     .map_err(failed(ACTION))?;
     if gaps > 0 {
         found.push(format!("the events of {gaps} tasks have gaps"));
     }
+    fresh.close().await.map_err(failed(ACTION))?;
     Ok(found)
 }

@@ -318,9 +318,14 @@ impl Registry for SqliteRegistry {
     }
 
     async fn copy_to(&self, file: &Path) -> Result<(), RegistryError> {
-        let copying = sqlx::query("VACUUM INTO ?").bind(file.display().to_string());
+        const ACTION: &str = "copy the database";
+        let name = file.to_str().ok_or_else(|| {
+            let error = std::io::Error::other("the name of the file is not UTF-8");
+            RegistryError::of_io(ACTION, error)
+        })?;
+        let copying = sqlx::query("VACUUM INTO ?").bind(name);
         let copied = copying.execute(&self.readers).await;
-        copied.map(drop).map_err(failure::failed("copy the database"))
+        copied.map(drop).map_err(failure::failed(ACTION))
     }
 
     async fn check(&self) -> Result<Vec<String>, RegistryError> {

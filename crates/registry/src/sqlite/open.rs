@@ -90,7 +90,7 @@ fn make_private(path: &Path) -> Result<(), RegistryError> {
 }
 
 /// Migrations build tables anew, which must not delete what refers to them: they run on a
-/// connection of their own, which does not enforce foreign keys. The rows are checked afterwards.
+/// connection of their own, which does not enforce foreign keys. `check` looks at the rows.
 async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), RegistryError> {
     let options = options.clone().foreign_keys(false).create_if_missing(true);
     let alone = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;

@@ -61,7 +61,27 @@ async fn the_newest_backups_are_kept_and_other_files_left_alone() {
     }
     taken.reverse();
     assert_eq!(backups.list().unwrap(), taken[..3]);
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 4);
+    assert!(folder.join("armor-notes.txt").exists());
+}
+
+// R96: a process that was killed while it backed up leaves a half made file.
+#[tokio::test]
+async fn what_a_killed_backup_left_goes_with_the_next_one() {
+    let home = Home::new();
+    let registry = home.open().await;
+    let folder = home.folder().join("backups");
+    std::fs::create_dir(&folder).unwrap();
+    let half_made = folder.join("armor-2027-01-15T08-00-00.123456Z.new");
+    std::fs::write(&half_made, "half").unwrap();
+    std::fs::write(folder.join("mine.new"), "whole").unwrap();
+    let backups = Backups::new(folder.clone(), 3);
+    let (one, two) = tokio::join!(
+        backups.create(&registry, home.clock.now()),
+        backups.create(&registry, home.clock.now().plus(Duration::from_secs(1))),
+    );
+    assert_eq!(backups.list().unwrap(), [two.unwrap(), one.unwrap()]);
+    assert!(!half_made.exists());
+    assert!(folder.join("mine.new").exists(), "it is not ours");
 }
 
 #[tokio::test]

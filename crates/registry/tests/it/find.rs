@@ -108,3 +108,17 @@ async fn what_is_found_comes_in_pages_and_a_cursor_goes_with_its_list_alone() {
     assert_eq!(error.code(), Code::CursorInvalid);
     assert!(error.next_step().unwrap().contains("first page"));
 }
+
+// FTS5 remembers where its segments are; others' writes merge them away.
+#[tokio::test]
+async fn the_check_takes_nothing_for_damage_that_others_wrote_since_a_search() {
+    let home = Home::new();
+    let (ours, theirs) = (home.open().await, home.open().await);
+    for n in 0..60 {
+        theirs.create(&home.task(&format!("name {n}"))).await.unwrap();
+        if n % 7 == 0 {
+            assert_eq!(ours.find(&n.to_string(), 1).await.unwrap().len(), 1);
+        }
+    }
+    assert_eq!(ours.check().await.unwrap(), Vec::<String>::new());
+}

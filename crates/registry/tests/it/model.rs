@@ -155,6 +155,7 @@ async fn play(steps: Vec<Step>) {
         assert!(events.iter().map(armor_core::event::Event::task_seq).eq(1..=*count));
     }
     assert_eq!(registry.head().await.unwrap().0, model.events.values().sum::<u64>());
+    assert_eq!(registry.check().await.unwrap(), Vec::<String>::new());
 }
 
 proptest! {

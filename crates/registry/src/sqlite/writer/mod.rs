@@ -119,16 +119,16 @@ impl Writer {
         match self.ask(deed).await? {
             Answer::Value(value) => match value.downcast() {
                 Ok(value) => Ok(*value),
-                Err(_) => Err(RegistryError::Closed),
+                Err(_) => Err(RegistryError::Unanswered),
             },
-            Answer::Changed(_) => Err(RegistryError::Closed),
+            Answer::Changed(_) => Err(RegistryError::Unanswered),
         }
     }
 
     async fn ask(&self, deed: Deed) -> Result<Answer, RegistryError> {
         let (reply, answer) = oneshot::channel();
         self.asks.send(Ask { deed, reply }).await.map_err(|_| RegistryError::Closed)?;
-        answer.await.map_err(|_| RegistryError::Closed)?
+        answer.await.map_err(|_| RegistryError::Unanswered)?
     }
 
     /// Waits until everything that was handed over is written, and lets go of the database.
@@ -166,6 +166,10 @@ impl Worker {
             let group = group::take(&mut waiting);
             if let [Ask { deed: Deed::Close, .. }] = group.as_slice() {
                 asks.close();
+                // Who asked behind it is told that nothing happens any more.
+                while let Ok(late) = asks.try_recv() {
+                    answer(late.reply, Err(RegistryError::Closed));
+                }
                 break;
             }
             self.carry_out(group).await;
