@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use armor::commands::{Argument, Arguments, COMMANDS, Command as Definition, Kind};
+use armor::commands::{Argument, Arguments, COMMANDS, Command as Definition, GROUPS, Kind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// What the command line says.
@@ -103,7 +103,7 @@ fn parser() -> Command {
                     Some(known) => *known = known.clone().subcommand(inner),
                     None => groups.push(
                         Command::new(group)
-                            .about(format!("Commands on Armor's {group}s"))
+                            .about(about(group))
                             .subcommand_required(true)
                             .arg_required_else_help(true)
                             .subcommand(inner),
@@ -113,6 +113,10 @@ fn parser() -> Command {
         }
     }
     top.subcommands(groups)
+}
+
+fn about(group: &str) -> &'static str {
+    GROUPS.iter().find(|(name, _)| *name == group).map_or("", |(_, about)| about)
 }
 
 fn command(definition: &Definition, name: &'static str) -> Command {

@@ -8,12 +8,14 @@ use armor_commands::Context;
 use armor_core::config::{Configuration, Environment, Sources};
 use armor_core::event::{Consumer, EventLog};
 use armor_core::id::{IdSource, RandomIds};
+use armor_core::job::Handler;
 use armor_core::sandbox::{Images, Runtime, UserIds};
 use armor_core::time::{Clock, SystemClock};
 use armor_docker::{DockerImages, DockerRuntime, Endpoint, Engine};
 use armor_events::{Bus, Consumers, Pattern, Subscription};
 use armor_git::{Allowed, Git};
-use armor_lifecycle::{Instances, Janitor, Lifecycle, LifecycleSettings, Parts};
+use armor_jobs::{RetryPolicy, WorkerSettings, Workers};
+use armor_lifecycle::{CleanUp, Instances, Janitor, Lifecycle, LifecycleSettings, Parts};
 use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
 use armor_registry::{Backups, Registry, SqliteRegistry};
 
@@ -22,7 +24,7 @@ use crate::OpenError;
 /// How long closing waits for the consumers to write what was committed. They catch up when the
 /// home is opened again.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
-/// How long it waits for what a consumer does just then.
+/// How long it waits for what a consumer, or a worker, does just then.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// Puts an [`Armor`] together.
@@ -90,12 +92,16 @@ impl Builder {
         let consumers: Vec<Arc<dyn Consumer>> = vec![
             Arc::new(AuditTrail::new(folders.clone(), registry.clone())),
             Arc::new(StateMirror::new(folders.clone(), registry.clone())),
-            // Last: it removes what the others write to.
-            Arc::new(Janitor::new(registry.clone(), runtime.clone(), folders.clone())),
+            // Last: its jobs remove what the others write to.
+            Arc::new(Janitor::new(registry.clone())),
         ];
+        let handlers: Vec<Arc<dyn Handler>> =
+            vec![Arc::new(CleanUp::new(registry.clone(), runtime.clone(), folders.clone()))];
         let lock = home.join("locks").join(".consumers");
         let consumers =
             Arc::new(Consumers::start(log.clone(), consumers, lock, self.clock.clone()));
+        let workers = Workers::start(registry.clone(), handlers, self.clock.clone(), workers());
+        let workers = Arc::new(workers);
         let bus = Bus::start(log).await?;
 
         let lifecycle = Lifecycle::new(
@@ -104,6 +110,7 @@ impl Builder {
                 runtime,
                 images,
                 consumers: consumers.clone(),
+                workers: workers.clone(),
                 bus,
                 folders,
                 instances: Instances::new(&home),
@@ -117,7 +124,21 @@ impl Builder {
         let user = self.environment.user().map(str::to_owned);
         let backups = Backups::new(home.join("backups"), settings.backup.keep as usize);
         let context = Context { lifecycle, configuration, backups, home, user };
-        Ok(Armor { context, registry, consumers })
+        Ok(Armor { context, registry, consumers, workers })
+    }
+}
+
+/// How long a job of a process that died waits for another one.
+const JOB_HOLD: Duration = Duration::from_secs(30);
+/// How many jobs a process does at a time.
+const JOBS: usize = 4;
+
+fn workers() -> WorkerSettings {
+    WorkerSettings {
+        count: JOBS,
+        hold: JOB_HOLD,
+        retry: RetryPolicy::default(),
+        owner: format!("process {}", std::process::id()),
     }
 }
 
@@ -151,6 +172,7 @@ pub struct Armor {
     context: Context,
     registry: Arc<dyn Registry>,
     consumers: Arc<Consumers>,
+    workers: Arc<Workers>,
 }
 
 impl Armor {
@@ -187,6 +209,7 @@ impl Armor {
             tracing::warn!(%head, "closed before the consumers were done; they catch up later");
         }
         self.consumers.stop(STOP_LIMIT).await;
+        self.workers.stop(STOP_LIMIT).await;
         self.registry.close().await;
     }
 }

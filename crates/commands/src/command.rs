@@ -11,7 +11,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
-use crate::{CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, image, logs, task};
+use crate::{
+    CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, image, jobs, logs, task,
+};
 
 /// A command.
 #[derive(Debug)]
@@ -48,8 +50,21 @@ pub static COMMANDS: &[Command] = &[
     dlq::SHOW,
     dlq::RETRY,
     dlq::PURGE,
+    jobs::LIST,
+    jobs::SHOW,
+    jobs::RETRY,
+    jobs::PURGE,
     doctor::COMMAND,
     demo::COMMAND,
+];
+
+/// The first words that several commands share, and what these are for.
+pub static GROUPS: &[(&str, &str)] = &[
+    ("image", "The images that sandboxes run"),
+    ("config", "The settings"),
+    ("backup", "Backups of the database"),
+    ("dlq", "Events that a consumer of the event log gave up on"),
+    ("jobs", "Work that is done in the background"),
 ];
 
 /// What commands work on.

@@ -51,6 +51,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let mut checks = vec![git(&call).await];
     checks.extend(database(&call).await);
     checks.extend(followers(&call).await);
+    checks.push(jobs(&call).await);
     let engine = engine(&call).await;
     let engine_answers = engine.health != Health::Bad;
     checks.push(engine);
@@ -130,6 +131,25 @@ async fn followers(call: &Call) -> Vec<Check> {
         Err(error) => Check::bad("dead letters", &error),
     };
     vec![lag, letters]
+}
+
+async fn jobs(call: &Call) -> Check {
+    const WHAT: &str = "jobs";
+    let jobs = match call.context.lifecycle.queue().jobs(u32::MAX).await {
+        Ok(jobs) => jobs,
+        Err(error) => return Check::bad(WHAT, &error),
+    };
+    let count = |state: &str| jobs.iter().filter(|job| job.state.name() == state).count();
+    let (waiting, running, dead) = (count("waiting"), count("running"), count("dead"));
+    let finding = format!("{waiting} wait, {running} run, {dead} given up");
+    if dead == 0 {
+        return Check::ok(WHAT, finding);
+    }
+    Check::note(
+        WHAT,
+        finding,
+        "`armor jobs list --dead` shows why; put it right, then `armor jobs retry`.",
+    )
 }
 
 async fn engine(call: &Call) -> Check {

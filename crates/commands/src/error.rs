@@ -3,6 +3,7 @@
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::{InvalidDeadLetterId, LogError};
 use armor_core::id::InvalidId;
+use armor_core::job::{InvalidJobId, QueueError};
 use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
 use armor_core::task::{InvalidField, UnknownStatus};
 use armor_core::time::InvalidTimestamp;
@@ -57,6 +58,12 @@ pub enum CommandError {
     /// A dead letter is not there, or could not be delivered.
     #[error(transparent)]
     Letter(#[from] RetryError),
+    /// The number of a job is wrong.
+    #[error(transparent)]
+    JobId(#[from] InvalidJobId),
+    /// The job queue failed, or refused.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// Arguments exclude each other.
     #[error("{arguments} exclude each other")]
     Together {
@@ -115,6 +122,8 @@ impl Diagnostic for CommandError {
             Self::Log(error) => error.code(),
             Self::LetterId(error) => error.code(),
             Self::Letter(error) => error.code(),
+            Self::JobId(error) => error.code(),
+            Self::Queue(error) => error.code(),
             Self::Missing { .. } => Code::ArgumentMissing,
             Self::Invalid { .. } | Self::NotAgreed { .. } | Self::Together { .. } => {
                 Code::ArgumentInvalid
@@ -140,6 +149,8 @@ impl Diagnostic for CommandError {
             Self::Log(error) => error.next_step(),
             Self::LetterId(error) => error.next_step(),
             Self::Letter(error) => error.next_step(),
+            Self::JobId(error) => error.next_step(),
+            Self::Queue(error) => error.next_step(),
             Self::Together { .. } => Some("Give one of them.".to_owned()),
             Self::Missing { .. } => Some("See the command's --help.".to_owned()),
             Self::Invalid { expected, .. } => Some(format!("Give {expected}.")),

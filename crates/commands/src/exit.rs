@@ -51,6 +51,7 @@ impl ExitStatus {
             | Code::TaskInvalidMetadata
             | Code::TaskInvalidName => Self::Usage,
             Code::DeadLetterNotFound
+            | Code::JobNotFound
             | Code::ExecutionNotFound
             | Code::ImageNotFound
             | Code::SandboxNotFound
@@ -60,7 +61,8 @@ impl ExitStatus {
             | Code::WorkspaceNoCommit
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
-            Code::LeaseHeld
+            Code::JobState
+            | Code::LeaseHeld
             | Code::LeaseLost
             | Code::TaskAttachedElsewhere
             | Code::TaskConflict

@@ -18,12 +18,13 @@ mod error;
 mod exec;
 mod exit;
 mod image;
+mod jobs;
 mod logs;
 mod render;
 mod task;
 pub mod wire;
 
 pub use arguments::{Argument, Arguments, Kind};
-pub use command::{COMMANDS, Call, Command, Console, Context, Outcome};
+pub use command::{COMMANDS, Call, Command, Console, Context, GROUPS, Outcome};
 pub use error::CommandError;
 pub use exit::ExitStatus;

@@ -2,6 +2,7 @@
 
 use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus};
+use armor_core::job::{Job, JobState};
 use armor_core::task::{Task, TaskStatus, WorkState};
 use armor_lifecycle::ExecutionReport;
 use schemars::JsonSchema;
@@ -246,6 +247,56 @@ impl From<&DeadLetter> for DeadLetterView {
             reason: letter.reason.clone(),
             tries: letter.tries,
             at: letter.at.to_string(),
+        }
+    }
+}
+
+/// A job that waits, runs or was given up.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JobView {
+    /// Its number.
+    pub job: u64,
+    /// What kind of work it is.
+    pub kind: String,
+    /// What it is about, such as a task's id.
+    pub key: String,
+    /// `waiting`, `running` or `dead`.
+    pub state: String,
+    /// Before when it is not taken up (RFC 3339); of a running one, by others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// Which process runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// How often it was begun.
+    pub tries: u32,
+    /// Why it failed the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The id of the event that it follows from.
+    pub cause: String,
+    /// When it was kept (RFC 3339).
+    pub created_at: String,
+}
+
+impl From<&Job> for JobView {
+    fn from(job: &Job) -> Self {
+        let (due, owner) = match &job.state {
+            JobState::Waiting { due } => (Some(due.to_string()), None),
+            JobState::Running { owner, until } => (Some(until.to_string()), Some(owner.clone())),
+            JobState::Dead => (None, None),
+        };
+        Self {
+            job: job.id.0,
+            kind: job.kind.clone(),
+            key: job.key.clone(),
+            state: job.state.name().to_owned(),
+            due,
+            owner,
+            tries: job.tries,
+            error: job.error.clone(),
+            cause: job.cause.to_string(),
+            created_at: job.created_at.to_string(),
         }
     }
 }

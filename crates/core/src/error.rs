@@ -65,6 +65,8 @@ codes! {
     ImageBuildFailed = "image.build_failed", "An image could not be built.";
     ImageNotFound = "image.not_found", "The image exists neither on the engine nor among those that Armor builds.";
     Internal = "internal", "Armor broke one of its own rules. This is a bug.";
+    JobNotFound = "job.not_found", "There is no job of this number in the queue.";
+    JobState = "job.state", "The job's state does not allow this.";
     LeaseHeld = "lease.held", "Somebody else has the lease.";
     LeaseLost = "lease.lost", "The lease expired, and somebody else has taken it.";
     PathInvalid = "path.invalid", "A path has a form that is refused, such as a control character or a reserved name.";

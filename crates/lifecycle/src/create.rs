@@ -99,7 +99,7 @@ impl Lifecycle {
             source.remove_branch(&repository.branch, &repository.base).await?;
         }
         self.delete_row(task).await?;
-        self.follow().await;
+        self.follow(&task.id).await;
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl Lifecycle {
         self.delete_row(&task).await?;
         // The janitor needs it now.
         drop(lock);
-        self.follow().await;
+        self.follow(&task.id).await;
         let branch = task.repository.as_ref().map(|repository| repository.branch.clone());
         let deleted = Deleted { name: task.name.to_string(), branch };
         Ok((task, deleted))

@@ -46,7 +46,7 @@ impl Lifecycle {
         self.collect(&task, Commands::End).await?;
         let task = self.change(&task.id, |task| end(task, self.now())).await?;
         drop(lock);
-        self.follow().await;
+        self.follow(&task.id).await;
         Ok(task)
     }
 
@@ -82,7 +82,7 @@ impl Lifecycle {
         self.collect_if_possible(&task, Commands::End).await?;
         let task = self.change(&task.id, |task| end(task, self.now())).await?;
         drop(lock);
-        self.follow().await;
+        self.follow(&task.id).await;
         Ok(task)
     }
 

@@ -1,58 +1,93 @@
-//! The consumer that removes what a task leaves: its sandbox when it has ended, its folder too
-//! when it is deleted.
+//! Removing what a task leaves: its sandbox when it has ended, its folder too when it is deleted.
 //!
-//! An engine that does not answer does not hold up the log: what is left on it is found by
-//! [`Lifecycle::sweep`](crate::Lifecycle::sweep).
+//! The consumer [`Janitor`] makes a job of each end of a task, and the handler [`CleanUp`] does it:
+//! an engine that is away holds up no other consumer, and what is left on it goes when it is back.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use armor_core::error::Diagnostic;
 use armor_core::event::{
     Consumer, ConsumerError, ConsumerName, Event, EventPayload, Fault, TaskEvent,
 };
 use armor_core::id::TaskId;
+use armor_core::job::{Handler, Job, JobError, JobKind, JobQueue, NewJob, Priority};
 use armor_core::sandbox::Runtime;
 use armor_persistence::TaskFolders;
 use armor_registry::{Registry, RegistryError};
 use async_trait::async_trait;
+use serde_json::Value;
+
+const KIND: JobKind = "task.cleanUp";
+/// Removing a folder of millions of files takes a while.
+const LIMIT: Duration = Duration::from_mins(30);
+
+/// Has what a task leaves removed.
+#[derive(Debug)]
+pub struct Janitor {
+    queue: Arc<dyn JobQueue>,
+}
+
+impl Janitor {
+    /// A janitor that keeps its jobs in `queue`.
+    pub const fn new(queue: Arc<dyn JobQueue>) -> Self {
+        Self { queue }
+    }
+}
+
+#[async_trait]
+impl Consumer for Janitor {
+    fn name(&self) -> ConsumerName {
+        "janitor"
+    }
+
+    async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
+        let jobs: Vec<_> = events.iter().filter_map(job).collect();
+        self.queue.enqueue(&jobs).await.map_err(|error| ConsumerError {
+            consumer: self.name(),
+            action: "keep its jobs".to_owned(),
+            fault: Fault::of(error.code()),
+            source: Box::new(error),
+        })
+    }
+}
+
+/// The job that follows from an event, if one does.
+fn job(event: &Event) -> Option<NewJob> {
+    let EventPayload::Task(
+        TaskEvent::Completed { .. }
+        | TaskEvent::Failed { .. }
+        | TaskEvent::Cancelled { .. }
+        | TaskEvent::Deleted { .. },
+    ) = event.payload
+    else {
+        return None;
+    };
+    Some(NewJob {
+        kind: KIND,
+        key: event.task()?.to_string(),
+        priority: Priority::Normal,
+        payload: Value::Null,
+        cause: event.id.clone(),
+    })
+}
 
 /// Removes what a task leaves.
 #[derive(Debug)]
-pub struct Janitor {
+pub struct CleanUp {
     registry: Arc<dyn Registry>,
     runtime: Arc<dyn Runtime>,
     folders: TaskFolders,
 }
 
-impl Janitor {
-    /// A janitor for this registry's tasks.
+impl CleanUp {
+    /// For this registry's tasks.
     pub fn new(
         registry: Arc<dyn Registry>,
         runtime: Arc<dyn Runtime>,
         folders: TaskFolders,
     ) -> Self {
         Self { registry, runtime, folders }
-    }
-
-    async fn clean(&self, task: &TaskId) -> Result<(), ConsumerError> {
-        let is_deleted = match self.registry.get(task).await {
-            Ok(task) if !task.status.is_final() => return Ok(()),
-            Ok(_) => false,
-            Err(RegistryError::NotFound { .. }) => true,
-            Err(error) => return Err(Self::failed("read a task", error)),
-        };
-        let lock = self.folders.lock(task).await.map_err(|e| Self::failed("lock a task", e))?;
-        if let Err(error) = self.runtime.remove(task).await {
-            let reason = armor_core::error::chain(&error);
-            tracing::warn!(%task, reason, "the task's sandbox stays for now, and its files with it");
-            return Ok(());
-        }
-        if is_deleted {
-            self.folders.discard(task, lock).map_err(|e| Self::failed("discard a folder", e))?;
-            self.empty_trash().await;
-        }
-        Ok(())
     }
 
     /// What cannot be removed stays in the trash and holds nobody up.
@@ -65,42 +100,37 @@ impl Janitor {
             }
         }
     }
-
-    fn failed(action: &str, error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
-        ConsumerError {
-            consumer: "janitor",
-            action: action.to_owned(),
-            fault: Fault::of(error.code()),
-            source: Box::new(error),
-        }
-    }
 }
 
 #[async_trait]
-impl Consumer for Janitor {
-    fn name(&self) -> ConsumerName {
-        "janitor"
+impl Handler for CleanUp {
+    fn kind(&self) -> JobKind {
+        KIND
     }
 
-    async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
-        let ended: BTreeSet<_> = events
-            .iter()
-            .filter(|event| {
-                matches!(
-                    event.payload,
-                    EventPayload::Task(
-                        TaskEvent::Completed { .. }
-                            | TaskEvent::Failed { .. }
-                            | TaskEvent::Cancelled { .. }
-                            | TaskEvent::Deleted { .. }
-                    )
-                )
-            })
-            .filter_map(Event::task)
-            .collect();
-        for task in ended {
-            self.clean(task).await?;
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
+
+    async fn run(&self, job: &Job) -> Result<(), JobError> {
+        let task = TaskId::parse(job.key.as_str()).map_err(|e| failed("name the task", e))?;
+        let is_deleted = match self.registry.get(&task).await {
+            // It was taken up again in the meantime.
+            Ok(task) if !task.status.is_final() => return Ok(()),
+            Ok(_) => false,
+            Err(RegistryError::NotFound { .. }) => true,
+            Err(error) => return Err(failed("read the task", error)),
+        };
+        let lock = self.folders.lock(&task).await.map_err(|e| failed("lock the task", e))?;
+        self.runtime.remove(&task).await.map_err(|e| failed("remove the task's sandbox", e))?;
+        if is_deleted {
+            self.folders.discard(&task, lock).map_err(|e| failed("discard its folder", e))?;
+            self.empty_trash().await;
         }
         Ok(())
     }
+}
+
+fn failed(action: &str, error: impl Diagnostic + Send + Sync + 'static) -> JobError {
+    JobError { action: action.to_owned(), fault: Fault::of(error.code()), source: Box::new(error) }
 }

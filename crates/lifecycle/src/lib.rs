@@ -30,5 +30,5 @@ pub use delete::Deleted;
 pub use error::LifecycleError;
 pub use execute::{Execute, ExecutionReport};
 pub use instance::Instances;
-pub use janitor::Janitor;
+pub use janitor::{CleanUp, Janitor};
 pub use lifecycle::{Lifecycle, LifecycleSettings, Parts};

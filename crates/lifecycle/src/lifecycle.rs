@@ -7,11 +7,13 @@ use std::time::Duration;
 use armor_core::config::ExecutionSettings;
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
+use armor_core::job::JobQueue;
 use armor_core::sandbox::{Images, Limits, Runtime, UserIds};
 use armor_core::task::{Change, SandboxRequest, Task, TaskError};
 use armor_core::time::{Clock, Timestamp};
 use armor_events::{Bus, Consumers};
 use armor_git::{Allowed, Git};
+use armor_jobs::Workers;
 use armor_persistence::{TaskFolder, TaskFolders};
 use armor_registry::Registry;
 
@@ -32,6 +34,8 @@ pub struct Parts {
     pub images: Arc<dyn Images>,
     /// What follows the log.
     pub consumers: Arc<Consumers>,
+    /// What does jobs.
+    pub workers: Arc<Workers>,
     /// What serves subscribers in this process.
     pub bus: Bus,
     /// Where tasks' files are.
@@ -90,6 +94,11 @@ impl Lifecycle {
         &self.parts.bus
     }
 
+    /// The queue of jobs.
+    pub fn queue(&self) -> &dyn JobQueue {
+        self.parts.registry.as_ref()
+    }
+
     /// The runtime, for looking at it.
     pub fn runtime(&self) -> &dyn Runtime {
         self.parts.runtime.as_ref()
@@ -145,11 +154,23 @@ impl Lifecycle {
         Ok(self.parts.registry.append(task, &[event.into()]).await?)
     }
 
-    /// Waits until the consumers have dealt with everything that was committed so far.
-    pub(crate) async fn follow(&self) {
+    /// Waits until the consumers have dealt with everything that was committed so far, and the
+    /// task's jobs are done or will be tried again.
+    pub(crate) async fn follow(&self, task: &TaskId) {
         let head = *self.parts.registry.appended().borrow();
         if !self.parts.consumers.caught_up(head, FOLLOW_LIMIT).await {
             tracing::warn!(%head, "what follows from the change is not done yet");
+            return;
+        }
+        match self.parts.workers.settled(task.as_str(), FOLLOW_LIMIT).await {
+            Ok(None) => {}
+            Ok(Some(job)) => {
+                let reason = job.error.unwrap_or_default();
+                tracing::warn!(%task, job = %job.id, reason, "`armor jobs` shows what is not done yet");
+            }
+            Err(error) => {
+                tracing::warn!(cause = armor_core::error::chain(&error), "not waited for");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::LogError;
 use armor_core::id::{ExecutionId, TaskId};
+use armor_core::job::QueueError;
 
 use crate::Lease;
 
@@ -244,6 +245,10 @@ impl RegistryError {
 
     pub(crate) fn in_log(self, action: &'static str) -> LogError {
         LogError { action, code: self.code(), source: Box::new(self) }
+    }
+
+    pub(crate) fn in_queue(self, action: &'static str) -> QueueError {
+        QueueError::Failed { action, code: self.code(), source: Box::new(self) }
     }
 
     /// Whether what one caller gave is to blame, and not the database or its disk.

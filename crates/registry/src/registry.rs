@@ -6,19 +6,20 @@ use std::time::Duration;
 use armor_core::event::{Event, EventLog, EventPayload, SystemEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{AgentId, ExecutionId, HomeId, TaskId};
+use armor_core::job::JobQueue;
 use armor_core::task::{Change, Outcome, Task, TaskError, TaskStatus};
 use armor_core::time::Timestamp;
 use async_trait::async_trait;
 
 use crate::{EventQuery, Lease, Page, RegistryError, Statistics, TaskQuery};
 
-/// Keeps tasks, executions and the event log.
+/// Keeps tasks, executions, the event log and the queue of jobs.
 ///
 /// Whatever changes something is one transaction together with its events: when the call returns
 /// well, both are durable; when it returns an error, neither is there. Several processes may have
 /// the same registry open.
 #[async_trait]
-pub trait Registry: EventLog {
+pub trait Registry: EventLog + JobQueue {
     /// The id of the home that this registry belongs to; made with it, never changed.
     fn home_id(&self) -> &HomeId;
 

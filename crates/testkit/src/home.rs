@@ -121,6 +121,14 @@ impl Home {
         set.bind(seq).bind(consumer).execute(&mut connection).await.unwrap();
     }
 
+    /// Gives a job up, as if it had failed too often.
+    pub async fn give_job_up(&self, job: i64) {
+        let options = SqliteConnectOptions::new().filename(self.path().join("armor.db"));
+        let mut connection = options.connect().await.unwrap();
+        let set = sqlx::query("UPDATE jobs SET status = 'dead', owner = NULL WHERE id = ?");
+        set.bind(job).execute(&mut connection).await.unwrap();
+    }
+
     /// Everything that the home has left: containers, networks, folders of tasks.
     pub async fn leftovers(&self) -> Vec<String> {
         let mut left = match self.id().await {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use armor_testkit::Home;
+use armor_testkit::{Home, require_engine};
 use serde_json::{Value, json};
 
 use crate::support::{armor, json, lines, refused};
@@ -13,8 +13,9 @@ use crate::support::{armor, json, lines, refused};
 const LONG: Duration = Duration::from_mins(1);
 
 // R35: one process shows what others do, as they do it.
-#[test]
-fn events_of_other_processes_are_followed_until_ctrl_c() {
+#[tokio::test]
+async fn engine_events_of_other_processes_are_followed_until_ctrl_c() {
+    require_engine!();
     let home = Home::new();
     json(&home, &["create-task", "before"]);
     let mut command = home.command(env!("CARGO_BIN_EXE_armor"));
@@ -44,8 +45,9 @@ fn events_of_other_processes_are_followed_until_ctrl_c() {
 }
 
 // R31
-#[test]
-fn events_are_shown_from_a_place_a_moment_or_the_last_ones_on() {
+#[tokio::test]
+async fn engine_events_are_shown_from_a_place_a_moment_or_the_last_ones_on() {
+    require_engine!();
     let home = Home::new();
     for name in ["one", "two", "three"] {
         json(&home, &["create-task", name]);
@@ -72,8 +74,9 @@ fn events_are_shown_from_a_place_a_moment_or_the_last_ones_on() {
 }
 
 // R14
-#[test]
-fn the_database_is_backed_up_on_demand_and_so_many_are_kept() {
+#[tokio::test]
+async fn engine_the_database_is_backed_up_on_demand_and_so_many_are_kept() {
+    require_engine!();
     let home = Home::new().with("ARMOR_BACKUP_KEEP", "2");
     assert_eq!(armor(&home, &["backup", "list"]).out, "No backups.\n");
     json(&home, &["create-task", "kept"]);
@@ -87,7 +90,8 @@ fn the_database_is_backed_up_on_demand_and_so_many_are_kept() {
 
 // R33: what could not be dealt with is listed, inspected, retried and purged.
 #[tokio::test]
-async fn what_consumers_gave_up_on_is_shown_and_can_be_forgotten() {
+async fn engine_what_consumers_gave_up_on_is_shown_and_can_be_forgotten() {
+    require_engine!();
     let home = Home::new();
     for name in ["one", "two"] {
         json(&home, &["create-task", name]);

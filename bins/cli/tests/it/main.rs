@@ -4,6 +4,7 @@
 
 mod events;
 mod help;
+mod jobs;
 mod settings;
 mod support;
 mod tasks;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::execution::{CommandLine, ExecutionStatus};
 use crate::id::{AgentId, ExecutionId, SandboxId};
+use crate::job::JobId;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
 use crate::task::WorkState;
 
@@ -196,6 +197,20 @@ pub enum SystemEvent {
         /// Where the database that was replaced is kept.
         replaced: PathBuf,
     },
+    /// A job failed so often that it is not tried any more.
+    #[serde(rename = "system:jobGivenUp")]
+    JobGivenUp {
+        /// Which.
+        job: JobId,
+        /// What kind of work it is.
+        kind: String,
+        /// What it is about, such as a task.
+        key: String,
+        /// How often it was begun.
+        tries: u32,
+        /// Why it failed the last time.
+        reason: String,
+    },
 }
 
 /// What an event says.
@@ -240,6 +255,7 @@ impl EventPayload {
             Self::System(event) => match event {
                 SystemEvent::BackupCreated { .. } => "system:backupCreated",
                 SystemEvent::BackupRestored { .. } => "system:backupRestored",
+                SystemEvent::JobGivenUp { .. } => "system:jobGivenUp",
             },
         }
     }
@@ -364,6 +380,14 @@ mod tests {
             SystemEvent::BackupRestored {
                 path: "/backups/a.db".into(),
                 replaced: "/backups/b.db".into(),
+            }
+            .into(),
+            SystemEvent::JobGivenUp {
+                job: JobId(17),
+                kind: "sweep".to_owned(),
+                key: "t1".to_owned(),
+                tries: 5,
+                reason: "it panicked".to_owned(),
             }
             .into(),
         ]

@@ -1,8 +1,8 @@
 //! How processes with the same database hear of each other's commits.
 //!
-//! Who has committed writes to a file beside the database, the bell; the others are told by the
-//! kernel that the file was written to, and look into the log. What the bell says is only "look":
-//! a ring that is lost costs time, never an event.
+//! Who has committed writes to a file beside the database, a bell; the others are told by the
+//! kernel that the file was written to, and look. What a bell says is only "look": a ring that is
+//! lost costs time, never an event. There is one for the log, and one for the queue of jobs.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -31,14 +31,28 @@ pub(super) struct Listener {
     _watcher: Option<RecommendedWatcher>,
 }
 
-/// Where the bell of a database is.
-fn path_beside(database: &Path) -> PathBuf {
-    database.with_extension("bell")
+/// What a bell tells of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    /// The event log.
+    Log,
+    /// The queue of jobs.
+    Jobs,
+}
+
+impl Of {
+    /// Where the bell of a database is.
+    fn path_beside(self, database: &Path) -> PathBuf {
+        database.with_extension(match self {
+            Self::Log => "bell",
+            Self::Jobs => "jobs-bell",
+        })
+    }
 }
 
 impl Bell {
-    pub(super) fn beside(database: &Path) -> std::io::Result<Self> {
-        let path = path_beside(database);
+    pub(super) fn beside(database: &Path, of: Of) -> std::io::Result<Self> {
+        let path = of.path_beside(database);
         let file =
             File::options().create(true).write(true).truncate(false).mode(0o600).open(path)?;
         Ok(Self { file: Arc::new(file) })
@@ -53,7 +67,7 @@ impl Bell {
 
 impl Listener {
     /// Listens at the bell. Where files cannot be watched, only time rings it.
-    pub(super) fn beside(database: &Path) -> Self {
+    pub(super) fn beside(database: &Path, of: Of) -> Self {
         let rung = Arc::new(Notify::new());
         let ringing = Arc::clone(&rung);
         let watch = || {
@@ -63,7 +77,7 @@ impl Listener {
                         ringing.notify_one();
                     }
                 })?;
-            watcher.watch(&path_beside(database), RecursiveMode::NonRecursive)?;
+            watcher.watch(&of.path_beside(database), RecursiveMode::NonRecursive)?;
             Ok::<_, notify::Error>(watcher)
         };
         let watcher = watch().inspect_err(|error| {

@@ -9,9 +9,11 @@ mod dead_letters;
 mod events;
 mod executions;
 mod failure;
+mod jobs;
 mod leases;
 mod list;
 mod open;
+mod queue;
 mod rows;
 mod tasks;
 mod writer;
@@ -35,6 +37,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::bell::{Bell, Listener};
+use self::queue::Stirring;
 use self::writer::{Deed, News, Writer};
 use crate::{EventQuery, Lease, Page, Registry, RegistryError, Statistics, TaskQuery};
 
@@ -45,6 +48,7 @@ pub struct SqliteRegistry {
     writer: Writer,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
+    stirring: Stirring,
     _stop_listening: DropGuard,
 }
 
@@ -61,15 +65,19 @@ impl SqliteRegistry {
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, RegistryError> {
         let opened = open::open(path, durability, clock.as_ref(), ids.as_ref()).await?;
-        let bell =
-            Bell::beside(path).map_err(|error| RegistryError::of_io("open the bell", error))?;
+        let bell = |of| {
+            Bell::beside(path, of).map_err(|error| RegistryError::of_io("open the bell", error))
+        };
+        let (bell, stirring) = (bell(bell::Of::Log)?, Stirring::new(bell(bell::Of::Jobs)?));
         // Listened to before the end is read, so that nothing falls in between.
-        let listener = Listener::beside(path);
+        let listener = Listener::beside(path, bell::Of::Log);
         let news = News::from(events::head(&opened.readers).await?);
         let stop = CancellationToken::new();
         let listening = hear_the_others(listener, opened.readers.clone(), news.clone());
         let until = stop.clone();
         tokio::spawn(async move { until.run_until_cancelled(listening).await });
+        let (until, others) = (stop.clone(), stirring.hear_the_others(path));
+        tokio::spawn(async move { until.run_until_cancelled(others).await });
         let (writing, options) = (opened.writer, opened.writer_options);
         let writer = Writer::start(writing, options, clock.clone(), ids, news, bell);
         Ok(Self {
@@ -77,6 +85,7 @@ impl SqliteRegistry {
             writer,
             readers: opened.readers,
             clock,
+            stirring,
             _stop_listening: stop.drop_guard(),
         })
     }

@@ -12,6 +12,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use crate::RegistryError;
+use crate::sqlite::jobs::Held;
 
 /// A future that is sent between threads.
 pub(in crate::sqlite) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,6 +41,8 @@ pub(in crate::sqlite) enum Deed {
     Begin { execution: Execution, event: EventPayload },
     /// The end of an execution, unless it has ended before, with the fact.
     End { execution: ExecutionId, task: TaskId, end: ExecutionEnd, event: EventPayload },
+    /// A job is given up, unless another worker has it by now, with the fact.
+    GiveUp { held: Held, error: String, fact: SystemEvent },
     /// Anything else.
     Other(Statements),
     /// The end of the writer itself.
@@ -89,7 +92,11 @@ impl Deed {
             Self::Update(changes) => changes.first().map(|change| &change.after.id),
             Self::Delete { task, .. } | Self::End { task, .. } => Some(task),
             Self::Begin { execution, .. } => Some(&execution.task),
-            Self::Append { .. } | Self::Announce(_) | Self::Other(_) | Self::Close => None,
+            Self::Append { .. }
+            | Self::Announce(_)
+            | Self::GiveUp { .. }
+            | Self::Other(_)
+            | Self::Close => None,
         }
     }
 }

@@ -18,6 +18,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::RegistryError;
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::jobs;
 use crate::sqlite::rows::count;
 use crate::sqlite::writer::ask::{Answer, Ask, Deed};
 use crate::sqlite::writer::values::{Script, SetStatement, Ticket, chunks};
@@ -176,7 +177,11 @@ impl<'a> Sets<'a> {
                 Deed::Delete { task, expected, .. } => sets.deleted.push((task, *expected)),
                 Deed::Begin { execution, .. } => sets.begun.push(execution),
                 Deed::End { execution, end, .. } => sets.ended.push((execution, end)),
-                Deed::Append { .. } | Deed::Announce(_) | Deed::Other(_) | Deed::Close => {}
+                Deed::Append { .. }
+                | Deed::Announce(_)
+                | Deed::GiveUp { .. }
+                | Deed::Other(_)
+                | Deed::Close => {}
             }
         }
         sets
@@ -263,6 +268,11 @@ async fn judge(
             Ok(Err(refusal(script, task, *expected).await?))
         }
         Deed::End { execution, .. } => Ok(Ok(Answer::Changed(done.contains(execution.as_str())))),
+        Deed::GiveUp { held, error, .. } => {
+            script.send().await?;
+            let given_up = jobs::give_up(script.connection(), *held, error).await?;
+            Ok(Ok(Answer::Changed(given_up)))
+        }
         Deed::Other(statements) => {
             script.send().await?;
             let connection = script.connection();
@@ -332,7 +342,9 @@ impl Deed {
                 facts.push((Some(task), event.clone()));
             }
             Self::Begin { execution, event } => facts.push((Some(&execution.task), event.clone())),
-            Self::Announce(event) => facts.push((None, event.clone().into())),
+            Self::Announce(fact) | Self::GiveUp { fact, .. } => {
+                facts.push((None, fact.clone().into()));
+            }
             Self::Other(_) | Self::Close => {}
         }
     }
