@@ -7,6 +7,7 @@ use std::time::Duration;
 use armor_commands::Context;
 use armor_core::config::{Configuration, Environment, Sources};
 use armor_core::event::{Consumer, EventLog};
+use armor_core::hook::Hook;
 use armor_core::id::{IdSource, RandomIds};
 use armor_core::job::Handler;
 use armor_core::sandbox::{Images, Runtime, UserIds};
@@ -15,7 +16,10 @@ use armor_docker::{DockerImages, DockerRuntime, Endpoint, Engine};
 use armor_events::{Bus, Consumers, Pattern, Subscription};
 use armor_git::{Allowed, Git};
 use armor_jobs::{RetryPolicy, WorkerSettings, Workers};
-use armor_lifecycle::{CleanUp, Instances, Janitor, Lifecycle, LifecycleSettings, Parts};
+use armor_lifecycle::{
+    AfterHooks, CleanUp, Hooks, Instances, Janitor, Lifecycle, LifecycleSettings, Parts,
+    RunAfterHooks,
+};
 use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
 use armor_registry::{Backups, Registry, SqliteRegistry};
 
@@ -32,6 +36,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 pub struct Builder {
     environment: Environment,
     flags: Vec<(String, String)>,
+    hooks: Vec<Arc<dyn Hook>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -41,6 +46,14 @@ impl Builder {
     #[must_use]
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.flags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Runs a hook at its point of every task's life, in this process. A hook of equal priority runs
+    /// behind those that were added before it.
+    #[must_use]
+    pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
+        self.hooks.push(hook);
         self
     }
 
@@ -89,14 +102,20 @@ impl Builder {
         let images: Arc<dyn Images> =
             Arc::new(DockerImages::new(engine, home.join("locks").join(".images")));
 
-        let consumers: Vec<Arc<dyn Consumer>> = vec![
+        let mut consumers: Vec<Arc<dyn Consumer>> = vec![
             Arc::new(AuditTrail::new(folders.clone(), registry.clone())),
             Arc::new(StateMirror::new(folders.clone(), registry.clone())),
             // Last: its jobs remove what the others write to.
             Arc::new(Janitor::new(registry.clone())),
         ];
-        let handlers: Vec<Arc<dyn Handler>> =
+        let mut handlers: Vec<Arc<dyn Handler>> =
             vec![Arc::new(CleanUp::new(registry.clone(), runtime.clone(), folders.clone()))];
+        let hooks = Hooks::new(self.hooks, settings.hooks);
+        if hooks.run_after_changes() {
+            let after = AfterHooks::open(hooks.clone(), registry.clone()).await?;
+            consumers.insert(0, Arc::new(after));
+            handlers.push(Arc::new(RunAfterHooks::new(hooks.clone(), registry.clone())));
+        }
         let lock = home.join("locks").join(".consumers");
         let consumers =
             Arc::new(Consumers::start(log.clone(), consumers, lock, self.clock.clone()));
@@ -111,6 +130,7 @@ impl Builder {
                 images,
                 consumers: consumers.clone(),
                 workers: workers.clone(),
+                hooks,
                 bus,
                 folders,
                 instances: Instances::new(&home),
@@ -181,6 +201,7 @@ impl Armor {
         Builder {
             environment,
             flags: Vec::new(),
+            hooks: Vec::new(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds::default()),
         }

@@ -31,7 +31,7 @@ pub use armor_commands as commands;
 pub use armor_core::config::{Configuration, Environment, Settings};
 pub use armor_core::execution::CommandLine;
 pub use armor_core::sandbox::{Progress, Silent};
-pub use armor_core::{error as diagnostics, id, sandbox, task};
+pub use armor_core::{error as diagnostics, hook, id, sandbox, task};
 pub use armor_events::{Pattern, Subscription};
 pub use armor_lifecycle::{CreateTask, Execute, ExecutionReport, Lifecycle, LifecycleError};
 pub use builder::{Armor, Builder};

@@ -61,7 +61,8 @@ impl ExitStatus {
             | Code::WorkspaceNoCommit
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
-            Code::JobState
+            Code::HookRefused
+            | Code::JobState
             | Code::LeaseHeld
             | Code::LeaseLost
             | Code::TaskAttachedElsewhere

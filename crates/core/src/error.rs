@@ -61,6 +61,7 @@ codes! {
     ExecutionTimedOut = "execution.timed_out", "The command ran into its time limit and was killed with all its children (exit code 124).";
     GitFailed = "git.failed", "A git command failed.";
     GitMissing = "git.missing", "git is not installed on this machine.";
+    HookRefused = "hook.refused", "A hook refused the change.";
     IdInvalid = "id.invalid", "An id is not of the form that ids have.";
     ImageBuildFailed = "image.build_failed", "An image could not be built.";
     ImageNotFound = "image.not_found", "The image exists neither on the engine nor among those that Armor builds.";

@@ -1,7 +1,7 @@
 //! The words and the contracts of Agentic Armor.
 //!
 //! Everything above this crate speaks in its types: [`id`]s, [`task`]s and their states, [`event`]s,
-//! [`job`]s, [`sandbox`] specifications, [`config`]uration, [`path`]s and [`time`]. It also holds the traits
+//! [`job`]s, [`hook`]s, [`sandbox`] specifications, [`config`]uration, [`path`]s and [`time`]. It also holds the traits
 //! that keep the layers apart: [`event::EventLog`] (the registry implements it, consumers read it)
 //! and [`sandbox::Runtime`] (the Docker crate implements it, the lifecycle drives it).
 //!
@@ -30,6 +30,7 @@ pub mod error;
 pub mod event;
 pub mod execution;
 pub mod file_lock;
+pub mod hook;
 pub mod id;
 pub mod job;
 pub mod path;

@@ -1,8 +1,9 @@
 //! Attaching an agent.
 
+use armor_core::hook::{HookPoint, HookedChange};
 use armor_core::id::AgentId;
 use armor_core::sandbox::Progress;
-use armor_core::task::Task;
+use armor_core::task::{Task, TaskStatus};
 
 use crate::{Lifecycle, LifecycleError};
 
@@ -12,7 +13,8 @@ impl Lifecycle {
     /// The sandbox comes first: when it cannot be had, the task stays as it was.
     ///
     /// # Errors
-    /// When another agent is attached, the task has ended, or the sandbox cannot be had.
+    /// When another agent is attached, the task has ended, a hook refuses its start, or the sandbox
+    /// cannot be had.
     pub async fn attach(
         &self,
         reference: &str,
@@ -26,6 +28,9 @@ impl Lifecycle {
         let _lock = self.parts.folders.lock(&task.id).await?;
         let task = self.parts.registry.get(&task.id).await?;
         task.attach(agent.clone(), self.now())?;
+        if task.status == TaskStatus::Pending {
+            self.before(HookPoint::before(HookedChange::Start), &task).await?;
+        }
         self.ensure_sandbox(&task, progress).await?;
         self.change(&task.id, |task| task.attach(agent.clone(), self.now())).await
     }

@@ -4,6 +4,7 @@
 //! of the log, by the removal of the sandbox; files and branch stay.
 
 use armor_core::event::TaskEvent;
+use armor_core::hook::{HookPoint, HookedChange};
 use armor_core::id::AgentId;
 use armor_core::task::{Change, Outcome, Task, TaskError};
 use armor_core::time::Timestamp;
@@ -32,7 +33,7 @@ impl Lifecycle {
     /// Ends a task well.
     ///
     /// # Errors
-    /// When it is not running, or its work cannot be brought onto its branch.
+    /// When it is not running, a hook refuses, or its work cannot be brought onto its branch.
     pub async fn complete(
         &self,
         reference: &str,
@@ -43,6 +44,7 @@ impl Lifecycle {
         let lock = self.parts.folders.lock(&task.id).await?;
         let task = self.parts.registry.get(&task.id).await?;
         end(&task, self.now())?;
+        self.before(HookPoint::before(HookedChange::Complete), &task).await?;
         self.collect(&task, Commands::End).await?;
         let task = self.change(&task.id, |task| end(task, self.now())).await?;
         drop(lock);
@@ -53,9 +55,10 @@ impl Lifecycle {
     /// Ends a task badly. Its work is brought onto its branch as far as it can be.
     ///
     /// # Errors
-    /// When it is not running.
+    /// When it is not running, or a hook refuses.
     pub async fn fail(&self, reference: &str, reason: String) -> Result<Task, LifecycleError> {
-        self.end_anyhow(reference, |task, now| task.fail(reason.clone(), now)).await
+        let before = Some(HookPoint::before(HookedChange::Fail));
+        self.end_anyhow(reference, before, |task, now| task.fail(reason.clone(), now)).await
     }
 
     /// Gives a task up. Its work is brought onto its branch as far as it can be.
@@ -67,18 +70,22 @@ impl Lifecycle {
         reference: &str,
         reason: Option<String>,
     ) -> Result<Task, LifecycleError> {
-        self.end_anyhow(reference, |task, now| task.cancel(reason.clone(), now)).await
+        self.end_anyhow(reference, None, |task, now| task.cancel(reason.clone(), now)).await
     }
 
     async fn end_anyhow(
         &self,
         reference: &str,
+        before: Option<HookPoint>,
         end: impl Fn(&Task, Timestamp) -> Result<Change, TaskError> + Sync,
     ) -> Result<Task, LifecycleError> {
         let task = self.resolve(reference).await?;
         let lock = self.parts.folders.lock(&task.id).await?;
         let task = self.parts.registry.get(&task.id).await?;
         end(&task, self.now())?;
+        if let Some(point) = before {
+            self.before(point, &task).await?;
+        }
         self.collect_if_possible(&task, Commands::End).await?;
         let task = self.change(&task.id, |task| end(task, self.now())).await?;
         drop(lock);

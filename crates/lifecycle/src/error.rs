@@ -2,6 +2,7 @@
 
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::InvalidCommand;
+use armor_core::hook::HookPoint;
 use armor_core::id::InvalidId;
 use armor_core::path::InvalidPath;
 use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
@@ -55,6 +56,16 @@ pub enum LifecycleError {
         /// What was asked for, in milliseconds.
         millis: u64,
     },
+    /// A hook refused the change.
+    #[error("the hook `{hook}` ({point}) refused: {reason}")]
+    Refused {
+        /// At which point.
+        point: HookPoint,
+        /// What the hook is called.
+        hook: String,
+        /// Why.
+        reason: String,
+    },
     /// A task of this program ended badly.
     #[error("{0} ended unexpectedly")]
     Broken(&'static str),
@@ -76,6 +87,7 @@ impl Diagnostic for LifecycleError {
             Self::VariableName(_) | Self::VariableValue(_) | Self::TimeLimit { .. } => {
                 Code::ArgumentInvalid
             }
+            Self::Refused { .. } => Code::HookRefused,
             Self::Broken(_) => Code::Internal,
         }
     }
@@ -97,6 +109,7 @@ impl Diagnostic for LifecycleError {
             }
             Self::VariableValue(_) => Some("Leave the NUL out.".to_owned()),
             Self::TimeLimit { .. } => Some("Choose one in between.".to_owned()),
+            Self::Refused { .. } => Some("Do what the hook asks for, then repeat.".to_owned()),
             Self::Broken(_) => Some("Please report it with the program's log.".to_owned()),
         }
     }

@@ -17,7 +17,7 @@ use armor_jobs::Workers;
 use armor_persistence::{TaskFolder, TaskFolders};
 use armor_registry::Registry;
 
-use crate::{Instances, LifecycleError};
+use crate::{Hooks, Instances, LifecycleError};
 
 /// How long an answer waits for what follows from it, such as the removal of a sandbox. What is
 /// not done by then is done later.
@@ -36,6 +36,8 @@ pub struct Parts {
     pub consumers: Arc<Consumers>,
     /// What does jobs.
     pub workers: Arc<Workers>,
+    /// What runs before and after changes.
+    pub hooks: Hooks,
     /// What serves subscribers in this process.
     pub bus: Bus,
     /// Where tasks' files are.
@@ -143,6 +145,7 @@ impl Lifecycle {
         task: &TaskId,
         compute: impl Fn(&Task) -> Result<Change, TaskError> + Sync,
     ) -> Result<Task, LifecycleError> {
+        let compute = |task: &Task| Ok(self.parts.hooks.emit_with(compute(task)?));
         Ok(self.parts.registry.change(task, &compute).await??)
     }
 

@@ -87,9 +87,11 @@ async fn engine_after_a_kill_during_a_command_the_task_is_whole_and_goes_on() {
         names,
         [
             "task:created",
+            "task:beforeStart",
             "sandbox:created",
             "task:started",
             "task:attached",
+            "task:afterStart",
             "execution:started",
             "execution:finished",
             "task:attached",

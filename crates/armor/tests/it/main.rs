@@ -4,5 +4,6 @@
 
 mod ends;
 mod git;
+mod hooks;
 mod sandbox;
 mod support;

@@ -133,6 +133,14 @@ pub static KEYS: &[Key] = &[
         "How much of each output stream goes back to the caller; the middle of a longer one is cut.",
     ),
     key(
+        "hooks.emit",
+        Switch,
+        "true",
+        UserOnly,
+        "Whether the points at which hooks run are events too (task:beforeStart, …).",
+    ),
+    key("hooks.run", Switch, "true", UserOnly, "Whether hooks run."),
+    key(
         "sandbox.image",
         Image,
         "agentic-armor/opencode-sandbox-base:latest",

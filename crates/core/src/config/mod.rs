@@ -14,6 +14,6 @@ pub use environment::Environment;
 pub use keys::{KEYS, Key, Kind, Scope};
 pub use layers::{ConfigError, Configuration, Entry, Origin, Sources};
 pub use settings::{
-    BackupSettings, DatabaseSettings, Durability, EngineSettings, ExecutionSettings,
+    BackupSettings, DatabaseSettings, Durability, EngineSettings, ExecutionSettings, HookSettings,
     SandboxSettings, Settings, WorkspaceSettings,
 };

@@ -22,6 +22,8 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// How commands run.
     pub execution: ExecutionSettings,
+    /// Whether hooks run, and their points are events.
+    pub hooks: HookSettings,
     /// What a sandbox is when nothing else is asked for.
     pub sandbox: SandboxSettings,
     /// Where repositories may lie.
@@ -75,6 +77,15 @@ pub struct ExecutionSettings {
     pub keep_mib: u32,
     /// How much of each stream goes back to the caller, in KiB.
     pub reply_kib: u32,
+}
+
+/// `[hooks]`: each side can be switched off, so that one can go from hooks to listeners.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct HookSettings {
+    /// Whether the points at which hooks run are events too.
+    pub emit: bool,
+    /// Whether hooks run.
+    pub run: bool,
 }
 
 /// `[sandbox]`

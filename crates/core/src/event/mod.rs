@@ -12,7 +12,7 @@ pub use consumer::{Consumer, ConsumerError, Fault};
 pub use dead_letter::{DeadLetter, DeadLetterId, InvalidDeadLetterId};
 pub use log::{Commit, ConsumerName, DamagedEvent, EventLog, LogError, Stored};
 pub use payload::{
-    EventPayload, ExecutionEvent, PAYLOAD_VERSION, SandboxEvent, SystemEvent, TaskEvent,
+    EventPayload, ExecutionEvent, HookEvent, PAYLOAD_VERSION, SandboxEvent, SystemEvent, TaskEvent,
     UnreadablePayload,
 };
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::execution::{CommandLine, ExecutionStatus};
+use crate::hook::HookPoint;
 use crate::id::{AgentId, ExecutionId, SandboxId};
 use crate::job::JobId;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
@@ -177,6 +178,66 @@ pub enum ExecutionEvent {
     },
 }
 
+/// What hooks are there for, and what they did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum HookEvent {
+    /// A task is about to start. It may still be refused.
+    #[serde(rename = "task:beforeStart")]
+    BeforeStart,
+    /// A task has started.
+    #[serde(rename = "task:afterStart")]
+    AfterStart,
+    /// A task is about to be completed. It may still be refused.
+    #[serde(rename = "task:beforeComplete")]
+    BeforeComplete,
+    /// A task has been completed.
+    #[serde(rename = "task:afterComplete")]
+    AfterComplete,
+    /// A task is about to fail. It may still be refused.
+    #[serde(rename = "task:beforeFail")]
+    BeforeFail,
+    /// A task has failed.
+    #[serde(rename = "task:afterFail")]
+    AfterFail,
+    /// A hook refused a change, which did not happen.
+    #[serde(rename = "hook:refused")]
+    Refused {
+        /// Where.
+        point: HookPoint,
+        /// What the hook is called.
+        hook: String,
+        /// Why.
+        reason: String,
+    },
+    /// A hook behind a change failed.
+    #[serde(rename = "hook:failed")]
+    Failed {
+        /// Where.
+        point: HookPoint,
+        /// What the hook is called.
+        hook: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl HookEvent {
+    /// The event's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::BeforeStart => "task:beforeStart",
+            Self::AfterStart => "task:afterStart",
+            Self::BeforeComplete => "task:beforeComplete",
+            Self::AfterComplete => "task:afterComplete",
+            Self::BeforeFail => "task:beforeFail",
+            Self::AfterFail => "task:afterFail",
+            Self::Refused { .. } => "hook:refused",
+            Self::Failed { .. } => "hook:failed",
+        }
+    }
+}
+
 /// What happened to the home as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "data")]
@@ -223,6 +284,8 @@ pub enum EventPayload {
     Sandbox(SandboxEvent),
     /// About a command in it.
     Execution(ExecutionEvent),
+    /// About hooks on its changes.
+    Hook(HookEvent),
     /// About the home as a whole.
     System(SystemEvent),
 }
@@ -252,6 +315,7 @@ impl EventPayload {
                 ExecutionEvent::Started { .. } => "execution:started",
                 ExecutionEvent::Finished { .. } => "execution:finished",
             },
+            Self::Hook(event) => event.name(),
             Self::System(event) => match event {
                 SystemEvent::BackupCreated { .. } => "system:backupCreated",
                 SystemEvent::BackupRestored { .. } => "system:backupRestored",
@@ -280,6 +344,10 @@ impl EventPayload {
             data => json!({ "event": name, "data": data }),
         };
         let payload = match name.split_once(':') {
+            Some(("task", fact)) if is_point(fact) => {
+                serde_json::from_value(tagged).map(Self::Hook)
+            }
+            Some(("hook", _)) => serde_json::from_value(tagged).map(Self::Hook),
             Some(("task", _)) => serde_json::from_value(tagged).map(Self::Task),
             Some(("sandbox", _)) => serde_json::from_value(tagged).map(Self::Sandbox),
             Some(("execution", _)) => serde_json::from_value(tagged).map(Self::Execution),
@@ -287,6 +355,17 @@ impl EventPayload {
             _ => return Err(unreadable(None)),
         };
         payload.map_err(|error| unreadable(Some(error)))
+    }
+}
+
+/// Whether the name of a fact about a task is that of a point where hooks run.
+fn is_point(fact: &str) -> bool {
+    HookPoint::ALL.iter().any(|point| point.to_string() == fact)
+}
+
+impl From<HookEvent> for EventPayload {
+    fn from(event: HookEvent) -> Self {
+        Self::Hook(event)
     }
 }
 
@@ -376,6 +455,24 @@ mod tests {
                 stderr_bytes: 0,
             }
             .into(),
+            HookEvent::BeforeStart.into(),
+            HookEvent::AfterStart.into(),
+            HookEvent::BeforeComplete.into(),
+            HookEvent::AfterComplete.into(),
+            HookEvent::BeforeFail.into(),
+            HookEvent::AfterFail.into(),
+            HookEvent::Refused {
+                point: HookPoint::ALL[0],
+                hook: "policy".to_owned(),
+                reason: "not on a Sunday".to_owned(),
+            }
+            .into(),
+            HookEvent::Failed {
+                point: HookPoint::ALL[1],
+                hook: "notify".to_owned(),
+                reason: "nobody listens".to_owned(),
+            }
+            .into(),
             SystemEvent::BackupCreated { path: "/backups/a.db".into(), bytes: 4096 }.into(),
             SystemEvent::BackupRestored {
                 path: "/backups/a.db".into(),
@@ -401,6 +498,31 @@ mod tests {
             let read = EventPayload::decode(payload.name(), PAYLOAD_VERSION, payload.data());
             assert_eq!(read.unwrap(), payload);
         }
+    }
+
+    // The list for people and the code are one; and the list above is all there is.
+    #[test]
+    fn docs_events_md_lists_every_event_with_its_fields() {
+        let fields = |payload: &EventPayload| {
+            let data = payload.data();
+            let names = data.as_object().into_iter().flat_map(|fields| fields.keys());
+            names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let mut expected: Vec<String> = one_of_each()
+            .iter()
+            .map(|payload| format!("| `{}` | {} |", payload.name(), fields(payload)))
+            .map(|row| row.replace("|  |", "| |"))
+            .collect();
+        expected.sort();
+        let mut documented: Vec<String> = include_str!("../../../../docs/events.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.splitn(4, '|').take(3).collect::<Vec<_>>().join("|") + "|")
+            .collect();
+        documented.sort();
+        assert_eq!(documented, expected, "docs/events.md is not what this file says");
+        let named = include_str!("payload.rs").matches("#[serde(rename = \"").count();
+        assert_eq!(named, expected.len(), "an event is missing in `one_of_each`");
     }
 
     #[test]
