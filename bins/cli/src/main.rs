@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use armor::commands::{Call, ExitStatus};
+use armor::commands::{Call, ClosedCall, CommandError, ExitStatus, Outcome, Run};
 use armor::{Armor, Environment};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -44,30 +44,52 @@ async fn run(parsed: Parsed, environment: Environment) -> ExitCode {
     for (key, value) in parsed.settings {
         builder = builder.set(key, value);
     }
-    let armor = match builder.open().await {
-        Ok(armor) => armor,
-        Err(error) => return report::error(&error, parsed.json),
-    };
+    let (arguments, json) = (parsed.arguments, parsed.json);
+    let console = Arc::new(Terminal::new(json));
     let cancelled = CancellationToken::new();
-    let call = Call {
-        context: armor.context().clone(),
-        arguments: parsed.arguments,
-        console: Arc::new(Terminal::new(parsed.json)),
-        cancelled: cancelled.clone(),
-    };
+    match parsed.command.run {
+        Run::Open(run) => {
+            let armor = match builder.open().await {
+                Ok(armor) => armor,
+                Err(error) => return report::error(&error, json),
+            };
+            let context = armor.context().clone();
+            let call = Call { context, arguments, console, cancelled: cancelled.clone() };
+            let Some(code) = to_its_end(run(call), &cancelled, json).await else {
+                return ExitCode::from(INTERRUPTED);
+            };
+            armor.close().await;
+            code
+        }
+        Run::Closed(run) => {
+            let home = match builder.closed() {
+                Ok(home) => home,
+                Err(error) => return report::error(&error, json),
+            };
+            let running = run(ClosedCall { home, arguments, console });
+            to_its_end(running, &cancelled, json).await.unwrap_or(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+/// Runs a command and reports how it ended; none when it was interrupted.
+async fn to_its_end(
+    command: impl Future<Output = Result<Outcome, CommandError>> + Send + 'static,
+    cancelled: &CancellationToken,
+    json: bool,
+) -> Option<ExitCode> {
     // A task of its own: it may block in a prompt, and Ctrl-C has to be heard all the same.
-    let running = tokio::spawn((parsed.command.run)(call));
+    let running = tokio::spawn(command);
     let outcome = tokio::select! {
         outcome = running => outcome,
-        () = interrupted(&cancelled) => return ExitCode::from(INTERRUPTED),
+        () = interrupted(cancelled) => return None,
     };
-    let Ok(outcome) = outcome else { return ExitCode::FAILURE };
-    let code = match &outcome {
-        Ok(outcome) => report::outcome(outcome, parsed.json),
-        Err(error) => report::error(error, parsed.json),
-    };
-    armor.close().await;
-    code
+    Some(match &outcome {
+        Ok(Ok(outcome)) => report::outcome(outcome, json),
+        Ok(Err(error)) => report::error(error, json),
+        // It panicked, and said so.
+        Err(_) => ExitCode::FAILURE,
+    })
 }
 
 /// Waits for Ctrl-C and lets the command end by itself; returns when it takes too long for that, or

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use armor_commands::Context;
+use armor_commands::{ClosedHome, Context};
 use armor_core::config::{Configuration, Environment, Sources};
 use armor_core::event::{Consumer, EventLog};
 use armor_core::hook::Hook;
@@ -71,6 +71,23 @@ impl Builder {
         self
     }
 
+    /// The home without opening it: for what is done while nobody has it open.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used.
+    pub fn closed(self) -> Result<ClosedHome, OpenError> {
+        let home = self.environment.armor_home();
+        let configuration = self.configuration(&home)?;
+        let backups = backups(&home, &configuration);
+        Ok(ClosedHome { configuration, backups, clock: self.clock, ids: self.ids })
+    }
+
+    fn configuration(&self, home: &Path) -> Result<Configuration, OpenError> {
+        let mut sources = Sources::gather(self.environment.clone(), home.to_owned())?;
+        sources.flags.clone_from(&self.flags);
+        Ok(Configuration::load(&sources)?)
+    }
+
     /// Opens the home, making it if it is not there, and puts right what a dead process left.
     ///
     /// # Errors
@@ -78,9 +95,7 @@ impl Builder {
     /// not there is no error until a sandbox is needed.
     pub async fn open(self) -> Result<Armor, OpenError> {
         let home = self.environment.armor_home();
-        let mut sources = Sources::gather(self.environment.clone(), home.clone())?;
-        sources.flags = self.flags;
-        let configuration = Configuration::load(&sources)?;
+        let configuration = self.configuration(&home)?;
         let settings = configuration.settings();
 
         let folders = TaskFolders::open(&home)?;
@@ -142,10 +157,14 @@ impl Builder {
         );
         lifecycle.recover().await?;
         let user = self.environment.user().map(str::to_owned);
-        let backups = Backups::new(home.join("backups"), settings.backup.keep as usize);
+        let backups = backups(&home, &configuration);
         let context = Context { lifecycle, configuration, backups, home, user };
         Ok(Armor { context, registry, consumers, workers })
     }
+}
+
+fn backups(home: &Path, configuration: &Configuration) -> Backups {
+    Backups::new(home.join("backups"), configuration.settings().backup.keep as usize)
 }
 
 /// How long a job of a process that died waits for another one.

@@ -1,23 +1,40 @@
-//! `backup create` and `backup list`
+//! `backup create`, `backup list` and `backup restore`
 
-use armor_registry::Backup;
+use std::path::Path;
+
+use armor_registry::{Backup, Restored};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::arguments::{Argument, Kind};
+use crate::{Call, ClosedCall, ClosedHome, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const CREATE: Command = Command {
     name: "backup create",
     about: "Back the database up while it is in use, and remove the oldest backups beyond backup.keep",
     arguments: &[],
-    run: |call| create(call).boxed(),
+    run: Run::Open(|call| create(call).boxed()),
 };
 
 pub(crate) const LIST: Command = Command {
     name: "backup list",
     about: "List the backups of the database, the newest first",
     arguments: &[],
-    run: |call| async move { list(&call) }.boxed(),
+    run: Run::Closed(|call| async move { list(&call) }.boxed()),
+};
+
+pub(crate) const RESTORE: Command = Command {
+    name: "backup restore",
+    about: "Put a backup in the place of the database, which nobody may have open; the old one is kept",
+    arguments: &[
+        Argument {
+            name: "backup",
+            kind: Kind::Required,
+            help: "Which: a file, or the name of one that `backup list` shows",
+        },
+        Argument { name: "force", kind: Kind::Flag, help: "Do not ask" },
+    ],
+    run: Run::Closed(|call| restore(call).boxed()),
 };
 
 async fn create(call: Call) -> Result<Outcome, CommandError> {
@@ -27,8 +44,8 @@ async fn create(call: Call) -> Result<Outcome, CommandError> {
     Outcome::well(&view(&backup), text)
 }
 
-fn list(call: &Call) -> Result<Outcome, CommandError> {
-    let backups = call.context.backups.list()?;
+fn list(call: &ClosedCall) -> Result<Outcome, CommandError> {
+    let backups = call.home.backups.list()?;
     let text = if backups.is_empty() {
         "No backups.".to_owned()
     } else {
@@ -40,6 +57,24 @@ fn list(call: &Call) -> Result<Outcome, CommandError> {
     };
     let views: Vec<_> = backups.iter().map(view).collect();
     Outcome::well(&json!({ "backups": views }), text)
+}
+
+async fn restore(call: ClosedCall) -> Result<Outcome, CommandError> {
+    let ClosedHome { configuration, backups, clock, ids } = &call.home;
+    let backup = Path::new(call.arguments.required("backup")?);
+    let database = &configuration.settings().database.path;
+    let question = format!("Replace {} by {}?", database.display(), backup.display());
+    if !call.arguments.has("force") && !call.console.confirm(&question) {
+        return Err(CommandError::NotAgreed { action: "replacing the database".to_owned() });
+    }
+    let Restored { replaced } =
+        backups.restore(backup, database, clock.as_ref(), ids.as_ref()).await?;
+    let kept = match &replaced {
+        Some(path) => format!(" What was there is kept as {}.", path.display()),
+        None => String::new(),
+    };
+    let text = format!("Restored {}.{kept}", backup.display());
+    Outcome::well(&json!({ "restored": database, "replaced": replaced }), text)
 }
 
 fn view(backup: &Backup) -> Value {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use armor_core::config::Configuration;
+use armor_core::id::IdSource;
 use armor_core::sandbox::{OutputChunk, Progress};
+use armor_core::time::Clock;
 use armor_lifecycle::Lifecycle;
 use armor_registry::Backups;
 use futures_util::future::BoxFuture;
@@ -25,7 +27,16 @@ pub struct Command {
     /// What it takes.
     pub arguments: &'static [Argument],
     /// What it does.
-    pub run: fn(Call) -> BoxFuture<'static, Result<Outcome, CommandError>>,
+    pub run: Run,
+}
+
+/// What a command does, and on what.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// It works on an open home.
+    Open(fn(Call) -> BoxFuture<'static, Result<Outcome, CommandError>>),
+    /// It works on a home that is not open, and may be damaged.
+    Closed(fn(ClosedCall) -> BoxFuture<'static, Result<Outcome, CommandError>>),
 }
 
 /// Every command, in the order in which help lists them.
@@ -46,6 +57,7 @@ pub static COMMANDS: &[Command] = &[
     config::SHOW,
     backup::CREATE,
     backup::LIST,
+    backup::RESTORE,
     dlq::LIST,
     dlq::SHOW,
     dlq::RETRY,
@@ -80,6 +92,36 @@ pub struct Context {
     pub home: std::path::PathBuf,
     /// Who gives the commands, as far as it is known.
     pub user: Option<String>,
+}
+
+/// A home that is not open.
+#[derive(Debug, Clone)]
+pub struct ClosedHome {
+    /// The configuration, with the origin of each value.
+    pub configuration: Configuration,
+    /// The database's backups.
+    pub backups: Backups,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// One use of a command on a home that is not open.
+#[derive(Clone)]
+pub struct ClosedCall {
+    /// What to work on.
+    pub home: ClosedHome,
+    /// What was given.
+    pub arguments: Arguments,
+    /// Whom to speak with.
+    pub console: Arc<dyn Console>,
+}
+
+impl std::fmt::Debug for ClosedCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClosedCall").field("arguments", &self.arguments).finish_non_exhaustive()
+    }
 }
 
 /// Whom a command speaks with while it runs.

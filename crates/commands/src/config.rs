@@ -4,13 +4,13 @@ use armor_core::config::Key;
 use futures_util::FutureExt;
 use serde_json::json;
 
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const SHOW: Command = Command {
     name: "config show",
     about: "Show every setting, its value, and where it came from",
     arguments: &[],
-    run: |call| std::future::ready(show(&call)).boxed(),
+    run: Run::Open(|call| std::future::ready(show(&call)).boxed()),
 };
 
 fn show(call: &Call) -> Result<Outcome, CommandError> {

@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::ExecutionView;
-use crate::{Call, Command, CommandError, Outcome};
+use crate::{Call, Command, CommandError, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "demo",
     about: "Run one small task from beginning to end, and say how to connect an agent",
     arguments: &[],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 const CONNECT: &str = include_str!("demo_connect.txt");

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::arguments::{Argument, Kind};
 use crate::wire::DeadLetterView;
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 /// How many are listed at most.
 const MOST: u32 = 1000;
@@ -22,21 +22,21 @@ pub(crate) const LIST: Command = Command {
     name: "dlq list",
     about: "List the events that a consumer of the event log gave up on",
     arguments: &[],
-    run: |call| list(call).boxed(),
+    run: Run::Open(|call| list(call).boxed()),
 };
 
 pub(crate) const SHOW: Command = Command {
     name: "dlq show",
     about: "Show such an event, and why the consumer gave up",
     arguments: &[LETTER],
-    run: |call| show(call).boxed(),
+    run: Run::Open(|call| show(call).boxed()),
 };
 
 pub(crate) const RETRY: Command = Command {
     name: "dlq retry",
     about: "Give such an event to its consumer once more",
     arguments: &[LETTER],
-    run: |call| retry(call).boxed(),
+    run: Run::Open(|call| retry(call).boxed()),
 };
 
 pub(crate) const PURGE: Command = Command {
@@ -46,7 +46,7 @@ pub(crate) const PURGE: Command = Command {
         Argument { kind: Kind::Optional, ..LETTER },
         Argument { name: "all", kind: Kind::Flag, help: "All of them" },
     ],
-    run: |call| purge(call).boxed(),
+    run: Run::Open(|call| purge(call).boxed()),
 };
 
 async fn list(call: Call) -> Result<Outcome, CommandError> {

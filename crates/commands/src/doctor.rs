@@ -5,13 +5,13 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Call, Command, CommandError, ExitStatus, Outcome};
+use crate::{Call, Command, CommandError, ExitStatus, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "doctor",
     about: "Check the engine, the images, the database and git, and say what to do",
     arguments: &[],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 /// How something was found.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
 use crate::wire::ExecutionView;
-use crate::{Call, Command, CommandError, ExitStatus, Outcome};
+use crate::{Call, Command, CommandError, ExitStatus, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "exec",
@@ -45,7 +45,7 @@ pub(crate) const COMMAND: Command = Command {
         },
         Argument { name: "command", kind: Kind::Rest, help: "The program and its arguments" },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

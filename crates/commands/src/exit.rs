@@ -61,7 +61,9 @@ impl ExitStatus {
             | Code::WorkspaceNoCommit
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
-            Code::HookRefused
+            Code::BackupOtherHome
+            | Code::DatabaseInUse
+            | Code::HookRefused
             | Code::JobState
             | Code::LeaseHeld
             | Code::LeaseLost

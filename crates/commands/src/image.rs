@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::arguments::{Argument, Kind};
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const BUILD: Command = Command {
     name: "image build",
@@ -22,14 +22,14 @@ pub(crate) const BUILD: Command = Command {
             help: "Leave alone what the engine has already",
         },
     ],
-    run: |call| build(call).boxed(),
+    run: Run::Open(|call| build(call).boxed()),
 };
 
 pub(crate) const LIST: Command = Command {
     name: "image list",
     about: "List Armor's own images, and which of them the engine has",
     arguments: &[],
-    run: |call| list(call).boxed(),
+    run: Run::Open(|call| list(call).boxed()),
 };
 
 async fn build(call: Call) -> Result<Outcome, CommandError> {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::arguments::{Argument, Kind};
 use crate::wire::JobView;
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 /// How many are listed at most.
 const MOST: u32 = 1000;
@@ -21,21 +21,21 @@ pub(crate) const LIST: Command = Command {
     name: "jobs list",
     about: "List the jobs that wait, run, or were given up; those that are done are gone",
     arguments: &[Argument { name: "dead", kind: Kind::Flag, help: "Only those given up" }],
-    run: |call| list(call).boxed(),
+    run: Run::Open(|call| list(call).boxed()),
 };
 
 pub(crate) const SHOW: Command = Command {
     name: "jobs show",
     about: "Show a job, and why it failed",
     arguments: &[JOB],
-    run: |call| show(call).boxed(),
+    run: Run::Open(|call| show(call).boxed()),
 };
 
 pub(crate) const RETRY: Command = Command {
     name: "jobs retry",
     about: "Make a job that waits, or was given up, due now",
     arguments: &[JOB],
-    run: |call| retry(call).boxed(),
+    run: Run::Open(|call| retry(call).boxed()),
 };
 
 pub(crate) const PURGE: Command = Command {
@@ -45,7 +45,7 @@ pub(crate) const PURGE: Command = Command {
         Argument { kind: Kind::Optional, ..JOB },
         Argument { name: "all", kind: Kind::Flag, help: "All of them" },
     ],
-    run: |call| purge(call).boxed(),
+    run: Run::Open(|call| purge(call).boxed()),
 };
 
 async fn list(call: Call) -> Result<Outcome, CommandError> {

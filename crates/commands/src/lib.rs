@@ -25,6 +25,8 @@ mod task;
 pub mod wire;
 
 pub use arguments::{Argument, Arguments, Kind};
-pub use command::{COMMANDS, Call, Command, Console, Context, GROUPS, Outcome};
+pub use command::{
+    COMMANDS, Call, ClosedCall, ClosedHome, Command, Console, Context, GROUPS, Outcome, Run,
+};
 pub use error::CommandError;
 pub use exit::ExitStatus;

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
 use crate::wire::ExecutionSummary;
-use crate::{Call, Command, CommandError, Outcome};
+use crate::{Call, Command, CommandError, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "logs",
@@ -22,7 +22,7 @@ pub(crate) const COMMAND: Command = Command {
             help: "The execution [default: the latest]",
         },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

@@ -37,6 +37,7 @@ codes! {
     ArgumentInvalid = "argument.invalid", "An argument has a value that is not allowed.";
     ArgumentMissing = "argument.missing", "A required argument was not given.";
     ArgumentUnknown = "argument.unknown", "An argument has a name that the command or tool does not know.";
+    BackupOtherHome = "backup.other_home", "A backup is that of another home.";
     ConfigInvalid = "config.invalid", "A configuration value has the wrong type or is out of range.";
     ConfigUnknownKey = "config.unknown_key", "A configuration file or variable names a key that does not exist.";
     ConfigUnreadable = "config.unreadable", "A configuration file could not be read or parsed.";
@@ -45,6 +46,7 @@ codes! {
     DatabaseCorrupt = "database.corrupt", "The database failed its integrity check or holds a row that cannot be read.";
     DatabaseFailed = "database.failed", "The database refused an operation.";
     DatabaseFull = "database.full", "The disk that holds the database is full.";
+    DatabaseInUse = "database.in_use", "Another program has the database open.";
     DatabaseIo = "database.io", "The disk that holds the database failed to read or write.";
     DatabaseReadOnly = "database.read_only", "The database, its folder or its disk may not be written to.";
     DatabaseTooNew = "database.too_new", "The database was written by a newer version of Armor.";

@@ -34,13 +34,35 @@ impl FileLock {
         }
     }
 
+    /// Waits until nobody holds the lock alone, and holds it together with others who share it.
+    ///
+    /// # Errors
+    /// When the file cannot be made or locked.
+    pub async fn share(path: &Path) -> io::Result<Self> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(lock) = Self::try_with(path, File::try_lock_shared)? {
+                return Ok(lock);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Takes the lock if nobody holds it.
     ///
     /// # Errors
     /// When the file cannot be made or locked.
     pub fn try_hold(path: &Path) -> io::Result<Option<Self>> {
+        Self::try_with(path, File::try_lock)
+    }
+
+    fn try_with(
+        path: &Path,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> io::Result<Option<Self>> {
         let file = File::options().create(true).append(true).open(path)?;
-        match file.try_lock() {
+        match lock(&file) {
             // Whoever held it before may have removed the file: then ours is nobody's.
             Ok(()) if is_at(&file, path) => Ok(Some(Self { _file: file })),
             Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
@@ -76,6 +98,17 @@ mod tests {
         let next = waiting.await.unwrap();
         assert!(FileLock::try_hold(&path).unwrap().is_none(), "it is held on the file at the path");
         drop(next);
+        assert!(FileLock::try_hold(&path).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_shared_is_held_by_nobody_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let (one, two) = (FileLock::share(&path).await.unwrap(), FileLock::share(&path).await);
+        drop(one);
+        assert!(FileLock::try_hold(&path).unwrap().is_none());
+        drop(two);
         assert!(FileLock::try_hold(&path).unwrap().is_some());
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use armor_core::error::Diagnostic;
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault};
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault, Seq};
 use armor_core::id::TaskId;
 use armor_registry::{EventQuery, Registry, RegistryError};
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::error::io_error;
 use crate::folder::sync_folder;
 use crate::hash::sha256;
+use crate::restored::{Pages, restored_at};
 use crate::{StorageError, TaskFolder, TaskFolders};
 
 /// What stands for the hash before the first line.
@@ -146,6 +147,37 @@ impl AuditTrail {
         }
     }
 
+    /// Makes the file of every task say what the table says. One that said something else, of what
+    /// the table does not know any more, is kept beside it.
+    async fn agree_with_the_table(&self, restored: Seq) -> Result<(), ConsumerError> {
+        let mut pages = Pages::of(self.registry.as_ref());
+        loop {
+            let tasks = pages.next().await.map_err(Self::failed)?;
+            if tasks.is_empty() {
+                return Ok(());
+            }
+            for task in tasks {
+                let folder = self.folders.of(&task.id);
+                folder.create().map_err(Self::failed)?;
+                let events = self.registry.events(&task.id, EventQuery::default()).await;
+                let events = events.map_err(Self::failed)?;
+                let path = folder.audit_file();
+                let differs = || -> io::Result<bool> {
+                    let text = chained(&End::start(), events.iter())?;
+                    Ok(path.exists() && fs::read(&path)? != text)
+                };
+                if differs().map_err(io_error("read", &path)).map_err(Self::failed)? {
+                    let kept = path.with_file_name(format!("audit-before-{restored}.jsonl"));
+                    let set_aside = fs::rename(&path, &kept).map_err(io_error("rename", &path));
+                    set_aside.map_err(Self::failed)?;
+                }
+                if !path.exists() {
+                    self.rewrite(&task.id, &folder).await?;
+                }
+            }
+        }
+    }
+
     /// Writes the whole file anew from the event table, which has the last word.
     async fn rewrite(&self, id: &TaskId, folder: &TaskFolder) -> Result<(), ConsumerError> {
         let events = self.registry.events(id, EventQuery::default()).await.map_err(Self::failed)?;
@@ -173,6 +205,9 @@ impl Consumer for AuditTrail {
         let mut tasks: Vec<_> = events.iter().filter_map(Event::task).collect();
         tasks.sort_unstable();
         tasks.dedup();
+        if let Some(seq) = restored_at(events) {
+            self.agree_with_the_table(seq).await?;
+        }
         for task in tasks {
             let of_task: Vec<_> =
                 events.iter().filter(|event| event.task() == Some(task)).collect();

@@ -13,6 +13,7 @@ mod error;
 mod folder;
 mod hash;
 pub mod output;
+mod restored;
 pub mod state;
 mod trash;
 

@@ -18,6 +18,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::error::io_error;
 use crate::folder::sync_folder;
 use crate::hash::sha256;
+use crate::restored::{Pages, restored_at};
 use crate::{StorageError, TaskFolder, TaskFolders};
 
 /// The version of the file's format that this program writes.
@@ -84,6 +85,12 @@ impl StateMirror {
         Self { folders, registry }
     }
 
+    fn keep(&self, task: &Task) -> Result<(), ConsumerError> {
+        let folder = self.folders.of(&task.id);
+        folder.create().map_err(Self::failed)?;
+        save(&folder, task).map_err(Self::failed)
+    }
+
     fn failed(error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
         ConsumerError {
             consumer: "state.json",
@@ -101,16 +108,24 @@ impl Consumer for StateMirror {
     }
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
+        if restored_at(events).is_some() {
+            let mut pages = Pages::of(self.registry.as_ref());
+            loop {
+                let tasks = pages.next().await.map_err(Self::failed)?;
+                if tasks.is_empty() {
+                    break;
+                }
+                for task in tasks {
+                    self.keep(&task)?;
+                }
+            }
+        }
         let mut tasks: Vec<_> = events.iter().filter_map(Event::task).collect();
         tasks.sort_unstable();
         tasks.dedup();
         for id in tasks {
             match self.registry.get(id).await {
-                Ok(task) => {
-                    let folder = self.folders.of(id);
-                    folder.create().map_err(Self::failed)?;
-                    save(&folder, &task).map_err(Self::failed)?;
-                }
+                Ok(task) => self.keep(&task)?,
                 // It was deleted since; its folder goes, or is gone.
                 Err(RegistryError::NotFound { .. }) => {}
                 Err(error) => return Err(Self::failed(error)),

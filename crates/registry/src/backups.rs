@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use armor_core::event::SystemEvent;
 use armor_core::file_lock::FileLock;
-use armor_core::time::Timestamp;
+use armor_core::id::IdSource;
+use armor_core::time::{Clock, Timestamp};
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, Restored};
 
 const PREFIX: &str = "armor-";
 const SUFFIX: &str = ".db";
@@ -71,6 +72,25 @@ impl Backups {
         drop(lock);
         registry.announce(SystemEvent::BackupCreated { path: path.clone(), bytes }).await?;
         Ok(Backup { path, at: now, bytes })
+    }
+
+    /// Puts a backup in the place of the database, as a whole or not at all. What was committed
+    /// after the backup is not in it: the database that is replaced is kept beside it. `backup` is
+    /// a path, or the name of a file in the folder of the backups.
+    ///
+    /// # Errors
+    /// [`RegistryError::InUse`] when somebody has the database open; [`RegistryError::Corrupt`] and
+    /// [`RegistryError::TooNew`] when the backup is no good; [`RegistryError::OtherHome`] when it is
+    /// that of another home. Then nothing has changed.
+    pub async fn restore(
+        &self,
+        backup: &Path,
+        database: &Path,
+        clock: &dyn Clock,
+        ids: &dyn IdSource,
+    ) -> Result<Restored, RegistryError> {
+        let path = if backup.exists() { backup.to_owned() } else { self.folder.join(backup) };
+        crate::sqlite::restore::restore(database, &path, clock, ids).await
     }
 
     /// The backups that are there, the newest first.

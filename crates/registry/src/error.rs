@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::LogError;
-use armor_core::id::{ExecutionId, TaskId};
+use armor_core::id::{ExecutionId, HomeId, TaskId};
 use armor_core::job::QueueError;
 
 use crate::Lease;
@@ -50,6 +50,20 @@ pub enum RegistryError {
         expected: u64,
         /// The version that it has.
         actual: u64,
+    },
+    /// What can only be done alone cannot be done now.
+    #[error("another program has {} open", path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A backup is not that of this home.
+    #[error("the backup is that of home {theirs}, not of {ours}")]
+    OtherHome {
+        /// Whose backup it is.
+        theirs: HomeId,
+        /// Whose database was to be replaced.
+        ours: HomeId,
     },
     /// A set of changes names a task more than once.
     #[error("a task occurs more than once among the changes")]
@@ -168,6 +182,8 @@ impl Diagnostic for RegistryError {
             Self::ReadOnly { .. } => Code::DatabaseReadOnly,
             Self::Io { .. } => Code::DatabaseIo,
             Self::Corrupt { .. } => Code::DatabaseCorrupt,
+            Self::InUse { .. } => Code::DatabaseInUse,
+            Self::OtherHome { .. } => Code::BackupOtherHome,
             Self::Refused { .. } | Self::Unanswered | Self::Closed | Self::Failed { .. } => {
                 Code::DatabaseFailed
             }
@@ -217,7 +233,13 @@ impl Diagnostic for RegistryError {
                 "Look at the disk and the folder (the system's log says more), then repeat: nothing that was acknowledged is lost.".to_owned()
             }
             Self::Corrupt { .. } => {
-                "Run `armor doctor` to see how much is damaged; `armor backup list` shows what can be restored.".to_owned()
+                "Run `armor doctor` to see how much is damaged; `armor backup list` shows what `armor backup restore` can bring back.".to_owned()
+            }
+            Self::InUse { .. } => {
+                "End every armor and armor-mcp that works on this home, then repeat.".to_owned()
+            }
+            Self::OtherHome { .. } => {
+                "Use a backup of this home, or restore it into the home that it is of.".to_owned()
             }
             Self::Unanswered => "Open the home again and look before repeating it.".to_owned(),
             Self::Closed => "Open the home again.".to_owned(),

@@ -45,3 +45,4 @@ pub use lease::Lease;
 pub use query::{EventQuery, Order, Page, Statistics, TaskQuery};
 pub use registry::Registry;
 pub use sqlite::SqliteRegistry;
+pub use sqlite::restore::Restored;

@@ -73,21 +73,6 @@ async fn engine_events_are_shown_from_a_place_a_moment_or_the_last_ones_on() {
     assert_eq!(refused(&home, &["events", "--last", "1", "--after", "1"], 2), "argument.invalid");
 }
 
-// R14
-#[tokio::test]
-async fn engine_the_database_is_backed_up_on_demand_and_so_many_are_kept() {
-    require_engine!();
-    let home = Home::new().with("ARMOR_BACKUP_KEEP", "2");
-    assert_eq!(armor(&home, &["backup", "list"]).out, "No backups.\n");
-    json(&home, &["create-task", "kept"]);
-    let taken: Vec<_> = (0..3).map(|_| json(&home, &["backup", "create"])).collect();
-    let listed = json(&home, &["backup", "list"])["backups"].clone();
-    assert_eq!(listed, json!([taken[2], taken[1]]));
-    let events = lines(&home, &["events", "--match", "system:*"]);
-    assert_eq!(events.len(), 3);
-    assert_eq!(events[2]["data"]["path"], taken[2]["path"]);
-}
-
 // R33: what could not be dealt with is listed, inspected, retried and purged.
 #[tokio::test]
 async fn engine_what_consumers_gave_up_on_is_shown_and_can_be_forgotten() {

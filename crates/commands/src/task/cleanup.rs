@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
-use crate::{Call, Command, CommandError, Outcome};
+use crate::{Call, Command, CommandError, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "cleanup-task",
@@ -18,7 +18,7 @@ pub(crate) const COMMAND: Command = Command {
             help: "Do not ask; stop it if it runs, and lose changes that are on no commit",
         },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
 use crate::wire::TaskView;
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "complete-task",
@@ -16,7 +16,7 @@ pub(crate) const COMMAND: Command = Command {
         Argument { name: "result", kind: Kind::Option("JSON"), help: "The result, as JSON" },
         Argument { name: "message", kind: Kind::Option("TEXT"), help: "What to say about it" },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use crate::arguments::{Argument, Kind};
 use crate::wire::TaskView;
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "create-task",
@@ -48,7 +48,7 @@ pub(crate) const COMMAND: Command = Command {
             help: "Its sandbox's processes and threads",
         },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

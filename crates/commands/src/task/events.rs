@@ -7,7 +7,7 @@ use armor_registry::Registry;
 use futures_util::FutureExt;
 
 use crate::arguments::{Argument, Kind};
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "events",
@@ -44,7 +44,7 @@ pub(crate) const COMMAND: Command = Command {
             help: "Go on with what happens, in this process or another, until Ctrl-C",
         },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 /// How many events are shown when nothing is said of where to begin.

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 
 use crate::arguments::{Argument, Kind};
 use crate::task::list::{PAGE, page, show};
-use crate::{Call, Command, CommandError, Outcome};
+use crate::{Call, Command, CommandError, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "find-task",
@@ -22,7 +22,7 @@ pub(crate) const COMMAND: Command = Command {
         PAGE[3],
         PAGE[4],
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

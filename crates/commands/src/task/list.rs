@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::arguments::{Argument, Arguments, Kind};
 use crate::wire::TaskView;
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "list-tasks",
     about: "List tasks, the newest first",
     arguments: PAGE,
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 /// What every list of tasks takes.

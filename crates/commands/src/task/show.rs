@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
 use crate::wire::{ExecutionSummary, TaskView};
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "show",
@@ -19,7 +19,7 @@ pub(crate) const COMMAND: Command = Command {
             help: "How many executions [default: 10]",
         },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
 use crate::wire::TaskView;
-use crate::{Call, Command, CommandError, Outcome, render};
+use crate::{Call, Command, CommandError, Outcome, Run, render};
 
 pub(crate) const COMMAND: Command = Command {
     name: "stop-task",
@@ -19,7 +19,7 @@ pub(crate) const COMMAND: Command = Command {
             help: "End it as failed instead of cancelled",
         },
     ],
-    run: |call| run(call).boxed(),
+    run: Run::Open(|call| run(call).boxed()),
 };
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {

@@ -14,11 +14,12 @@ mod leases;
 mod list;
 mod open;
 mod queue;
+pub(crate) mod restore;
 mod rows;
 mod tasks;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use armor_core::event::{
     SystemEvent,
 };
 use armor_core::execution::{Execution, ExecutionEnd};
+use armor_core::file_lock::FileLock;
 use armor_core::id::{ExecutionId, HomeId, IdSource, TaskId};
 use armor_core::task::{Change, Task};
 use armor_core::time::{Clock, Timestamp};
@@ -49,6 +51,7 @@ pub struct SqliteRegistry {
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     stirring: Stirring,
+    _in_use: FileLock,
     _stop_listening: DropGuard,
 }
 
@@ -64,6 +67,9 @@ impl SqliteRegistry {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, RegistryError> {
+        let shared = FileLock::share(&in_use(path)).await;
+        let shared =
+            shared.map_err(|error| RegistryError::of_io("say that it is in use", error))?;
         let opened = open::open(path, durability, clock.as_ref(), ids.as_ref()).await?;
         let bell = |of| {
             Bell::beside(path, of).map_err(|error| RegistryError::of_io("open the bell", error))
@@ -86,9 +92,15 @@ impl SqliteRegistry {
             readers: opened.readers,
             clock,
             stirring,
+            _in_use: shared,
             _stop_listening: stop.drop_guard(),
         })
     }
+}
+
+/// The file that all who have the database open hold a lock on together, and who replaces it alone.
+fn in_use(database: &Path) -> PathBuf {
+    database.with_extension("in-use")
 }
 
 /// How long a commit of our own may take from being seen to being told of.
@@ -342,7 +354,9 @@ impl Registry for SqliteRegistry {
     }
 
     async fn close(&self) {
-        self.writer.close().await;
+        // The last one to close writes the write-ahead log into the file and removes it, which a
+        // reader cannot.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }

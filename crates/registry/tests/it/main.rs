@@ -11,6 +11,7 @@ mod leases;
 mod migrations;
 mod model;
 mod opening;
+mod restore;
 mod spine;
 mod support;
 mod tasks;

@@ -14,7 +14,7 @@ mod values;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use armor_core::event::{Commit, Event, Seq};
+use armor_core::event::{Commit, Event, Seq, SystemEvent};
 use armor_core::id::IdSource;
 use armor_core::time::Clock;
 use sqlx::SqliteConnection;
@@ -61,6 +61,16 @@ impl News {
         // An error says that nobody listens.
         let _heard = self.commits.send(Commit::Ours(events.into_iter().map(Arc::new).collect()));
     }
+}
+
+/// Appends a fact about the home, on a connection that nobody else writes with.
+pub(super) async fn announce_alone(
+    connection: &mut SqliteConnection,
+    fact: SystemEvent,
+    clock: &dyn Clock,
+    ids: &dyn IdSource,
+) -> Result<(), RegistryError> {
+    group::commit(connection, &[Deed::Announce(fact)], clock, ids).await.map(drop)
 }
 
 impl Writer {

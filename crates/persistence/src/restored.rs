@@ -1,0 +1,38 @@
+//! What the layers do when the database was replaced by a backup: the files of every task are made
+//! to say what the database says.
+
+use armor_core::event::{Event, EventPayload, Seq, SystemEvent};
+use armor_core::task::Task;
+use armor_registry::{Order, Registry, RegistryError, TaskQuery};
+
+/// How many tasks are read at a time.
+const PAGE: u32 = 200;
+
+/// The place of the newest of these events that says that the database was replaced.
+pub(crate) fn restored_at(events: &[Event]) -> Option<Seq> {
+    let restored = |event: &&Event| {
+        matches!(event.payload, EventPayload::System(SystemEvent::BackupRestored { .. }))
+    };
+    events.iter().rfind(restored).map(|event| event.seq)
+}
+
+/// Reads every task, a page at a time.
+pub(crate) struct Pages<'a> {
+    registry: &'a dyn Registry,
+    next: Option<TaskQuery>,
+}
+
+impl<'a> Pages<'a> {
+    pub(crate) fn of(registry: &'a dyn Registry) -> Self {
+        let query = TaskQuery { limit: PAGE, order: Order::OldestFirst, ..TaskQuery::default() };
+        Self { registry, next: Some(query) }
+    }
+
+    /// The next page; empty at the end.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Task>, RegistryError> {
+        let Some(query) = self.next.take() else { return Ok(Vec::new()) };
+        let page = self.registry.list(&query).await?;
+        self.next = page.next.map(|after| TaskQuery { after: Some(after), ..query });
+        Ok(page.items)
+    }
+}
