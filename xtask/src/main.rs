@@ -21,8 +21,9 @@ cargo xtask <command>
                    build the sandboxes' images: base, developer, all (the default)
   bench [AREA] [--quick] [--json]
                    measure beside the baselines: registry, sandbox, or all (the default)
-  torture --kills N [--seed S]
-                   kill a writing process again and again, and check what is left
+  torture --kills N [--seed S] | --faults | --hammer N
+                   kill a writing process again and again, or let its disk fail, and check what is
+                   left; let N processes raise one counter
   fuzz [SECONDS]   run the fuzz target of paths; needs a nightly toolchain
   tidy             check the house rules that no compiler knows
   ci               everything that a change has to pass

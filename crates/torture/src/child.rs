@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use armor_core::error::{Diagnostic, chain};
 use armor_core::event::TaskEvent;
 use armor_core::execution::{CommandLine, Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::id::{AgentId, ExecutionId, IdSource, InstanceId, RandomIds};
 use armor_core::task::{Change, Metadata, Task, TaskRequest};
 use armor_core::time::{Clock, SystemClock};
-use armor_registry::Registry;
+use armor_registry::{Registry, RegistryError};
 use serde_json::json;
 
 use crate::Outcome;
@@ -78,10 +79,10 @@ impl Caller {
     async fn create(&mut self, number: u64) -> Outcome<()> {
         let count = if self.random.u8(..8) == 0 { self.random.usize(2..40) } else { 1 };
         let new = (0..count).map(|_| self.task(number)).collect::<Outcome<Vec<_>>>()?;
-        begin(number, What::Create(new.iter().map(|task| task.id.clone()).collect()))?;
-        self.shared.registry.bulk_insert(&new).await?;
-        done(number)?;
-        self.tasks.extend(new.into_iter().map(|task| (task, None)));
+        let what = What::Create(new.iter().map(|task| task.id.clone()).collect());
+        if attempt(number, what, self.shared.registry.bulk_insert(&new)).await? {
+            self.tasks.extend(new.into_iter().map(|task| (task, None)));
+        }
         Ok(())
     }
 
@@ -98,9 +99,10 @@ impl Caller {
             .iter()
             .map(|place| changed(&self.tasks[*place].0, number))
             .collect::<Outcome<Vec<_>>>()?;
-        begin(number, What::Change(changes.iter().map(|c| c.after.id.clone()).collect()))?;
-        self.shared.registry.bulk_update(&changes).await?;
-        done(number)?;
+        let what = What::Change(changes.iter().map(|c| c.after.id.clone()).collect());
+        if !attempt(number, what, self.shared.registry.bulk_update(&changes)).await? {
+            return Ok(());
+        }
         for (place, change) in places.into_iter().zip(changes) {
             self.tasks[place].0 = change.after;
         }
@@ -111,18 +113,16 @@ impl Caller {
         let Some(place) = self.any() else { return Ok(()) };
         let id = self.tasks[place].0.id.clone();
         let count = self.random.u64(1..6);
-        begin(number, What::Append(id.clone(), count))?;
         let facts: Vec<_> = (0..count).map(|_| fact(number).into()).collect();
-        self.shared.registry.append(&id, &facts).await?;
-        done(number)
+        let what = What::Append(id.clone(), count);
+        attempt(number, what, self.shared.registry.append(&id, &facts)).await.map(drop)
     }
 
     async fn execute(&mut self, number: u64) -> Outcome<()> {
         let Some(place) = self.any() else { return Ok(()) };
         let now = SystemClock.now();
         let (task, running) = &mut self.tasks[place];
-        if let Some(execution) = running.take() {
-            begin(number, What::End(task.id.clone(), execution.id.clone()))?;
+        if let Some(execution) = running {
             let end = ExecutionEnd {
                 status: ExecutionStatus::Exited,
                 exit_code: Some(0),
@@ -130,8 +130,11 @@ impl Caller {
                 stdout_bytes: number,
                 stderr_bytes: 0,
             };
-            self.shared.registry.end_execution(&execution, &end).await?;
-            return done(number);
+            let what = What::End(task.id.clone(), execution.id.clone());
+            if attempt(number, what, self.shared.registry.end_execution(execution, &end)).await? {
+                *running = None;
+            }
+            return Ok(());
         }
         let execution = Execution {
             id: ExecutionId::parse(format!("e{number}"))?,
@@ -143,20 +146,23 @@ impl Caller {
             started_at: now,
             end: None,
         };
-        begin(number, What::Begin(task.id.clone(), execution.id.clone()))?;
-        self.shared.registry.begin_execution(&execution, &[]).await?;
-        done(number)?;
-        *running = Some(execution);
+        let what = What::Begin(task.id.clone(), execution.id.clone());
+        if attempt(number, what, self.shared.registry.begin_execution(&execution, &[])).await? {
+            *running = Some(execution);
+        }
         Ok(())
     }
 
     async fn delete(&mut self, number: u64) -> Outcome<()> {
         let Some(place) = self.any() else { return Ok(()) };
-        let (task, _) = self.tasks.swap_remove(place);
-        begin(number, What::Delete(task.id.clone()))?;
+        let (task, _) = &self.tasks[place];
         let event = TaskEvent::Deleted { name: number.to_string() };
-        self.shared.registry.delete(&task.id, task.version, event.into()).await?;
-        done(number)
+        let what = What::Delete(task.id.clone());
+        let deleting = self.shared.registry.delete(&task.id, task.version, event.into());
+        if attempt(number, what, deleting).await? {
+            self.tasks.swap_remove(place);
+        }
+        Ok(())
     }
 }
 
@@ -172,12 +178,21 @@ fn changed(task: &Task, number: u64) -> Outcome<Change> {
     Ok(Change { expected: task.version, after, events })
 }
 
-fn begin(number: u64, what: What) -> Outcome<()> {
-    say(&Said::Begun(Deed { number, what }))
-}
-
-fn done(number: u64) -> Outcome<()> {
-    say(&Said::Done(number))
+/// Does a deed and says so. False when it was refused, which leaves nothing of it.
+async fn attempt<T>(
+    number: u64,
+    what: What,
+    deed: impl Future<Output = Result<T, RegistryError>>,
+) -> Outcome<bool> {
+    say(&Said::Begun(Deed { number, what }))?;
+    match deed.await {
+        Ok(_) => say(&Said::Done(number)).map(|()| true),
+        Err(error @ RegistryError::Unanswered) => Err(error.into()),
+        Err(error) => {
+            let (code, why) = (error.code().as_str().to_owned(), chain(&error));
+            say(&Said::Refused { number, code, why }).map(|()| false)
+        }
+    }
 }
 
 /// A line at a time, which no other line is mixed with.

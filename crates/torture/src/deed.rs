@@ -49,4 +49,6 @@ pub(crate) enum Said {
     Begun(Deed),
     /// The deed of this number was acknowledged.
     Done(u64),
+    /// It was refused, with this code, for this reason.
+    Refused { number: u64, code: String, why: String },
 }

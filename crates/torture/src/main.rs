@@ -1,14 +1,21 @@
-//! `armor-torture --kills N [--seed S]`: a child process writes to a home at full speed and says
-//! over a pipe what it begins and what was acknowledged. It is killed (SIGKILL) at a random moment.
-//! Then the home is opened again and checked: every acknowledged deed is there, every other one is
-//! there as a whole or not at all, and all that follows the log agrees with it.
+//! Torture for a home: a child process writes to it at full speed and says over a pipe what it
+//! begins, what was acknowledged and what was refused. Then the home is opened again and checked:
+//! every acknowledged deed is there, none that was refused, every other one as a whole or not at
+//! all, and all that follows the log agrees with it.
+//!
+//! - `--kills N [--seed S]`: the child is killed (SIGKILL) at random moments.
+//! - `--faults`: its disk runs full, fails to write, may not be written to; then it is well again.
+//! - `--hammer N`: so many processes raise one counter.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 mod child;
 mod deed;
+mod faults;
+mod hammer;
 mod home;
 mod parent;
+mod process;
 mod verify;
 
 use std::path::Path;
@@ -26,9 +33,13 @@ async fn main() -> ExitCode {
             Ok(seed) => child::run(Path::new(home), seed).await,
             Err(_) => Err("the seed is no number".into()),
         },
+        ["--faults"] => faults::run(),
+        ["faults-in-namespace"] => faults::run_in_namespace().await,
+        ["--hammer", processes] => hammer(processes).await,
+        ["count", home, task] => hammer::count(Path::new(home), task).await,
         ["--kills", kills] => parent(kills, None).await,
         ["--kills", kills, "--seed", seed] => parent(kills, Some(seed)).await,
-        _ => Err("usage: armor-torture --kills N [--seed S]".into()),
+        _ => Err("usage: armor-torture --kills N [--seed S] | --faults | --hammer N".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,6 +48,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn hammer(processes: &str) -> Outcome<()> {
+    println!("{}", hammer::run(processes.parse()?).await?);
+    Ok(())
 }
 
 async fn parent(kills: &str, seed: Option<&str>) -> Outcome<()> {

@@ -1,13 +1,12 @@
 //! Who kills: starts a child, kills it at a random moment, checks the home, and again.
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::deed::Said;
+use crate::process::Child;
 use crate::verify::{Found, History, verify};
 
 /// How many kills a home sees before a new one is made: enough for things to pile up, few enough
@@ -79,53 +78,14 @@ pub(crate) async fn run(kills: u32, seed: u64) -> Outcome<Report> {
 
 /// Lets a child write for so long behind its first word, and kills it.
 fn live_and_die(home: &Path, seed: u64, life: Duration, history: &mut History) -> Outcome<()> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg("child")
-        .arg(home)
-        .arg(seed.to_string())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let stdout = child.stdout.take().ok_or("the child has no output")?;
-    let (first_word, heard) = std::sync::mpsc::channel();
-    let reading = std::thread::spawn(move || read(BufReader::new(stdout), &first_word));
-    // The error of an end without a word shows below.
-    let spoke = heard.recv().is_ok();
-    if spoke {
-        std::thread::sleep(life);
-    }
-    end(&mut child)?;
-    let said = reading.join().map_err(|_| "the reader panicked")??;
-    if !spoke {
-        return Err("the child ended by itself before it wrote anything".into());
-    }
-    for said in said {
-        match said {
-            Said::Begun(deed) => drop(history.begun.insert(deed.number, deed)),
-            Said::Done(number) => drop(history.done.insert(number)),
+    let child = Child::start(home, seed)?;
+    history.add(child.next()?);
+    std::thread::sleep(life);
+    for said in child.kill()? {
+        if let Said::Refused { why, .. } = said {
+            return Err(format!("an error reached a caller: {why}").into());
         }
+        history.add(said);
     }
     Ok(())
-}
-
-/// Kills the child, which must not have ended by itself.
-fn end(child: &mut Child) -> Outcome<()> {
-    if let Some(status) = child.try_wait()? {
-        return Err(format!("the child ended by itself: {status}").into());
-    }
-    child.kill()?;
-    child.wait()?;
-    Ok(())
-}
-
-/// Reads to the end of the pipe. The last line may be torn.
-fn read(mut stdout: impl BufRead, first_word: &std::sync::mpsc::Sender<()>) -> Outcome<Vec<Said>> {
-    let mut said = Vec::new();
-    let mut line = String::new();
-    while stdout.read_line(&mut line)? > 0 && line.ends_with('\n') {
-        said.push(serde_json::from_str(&line)?);
-        line.clear();
-        // An error says that nobody waits for the first word any more.
-        let _told = first_word.send(());
-    }
-    Ok(said)
 }

@@ -11,7 +11,7 @@ use armor_persistence::{audit, state};
 use armor_registry::{EventQuery, Order, TaskQuery};
 
 use crate::Outcome;
-use crate::deed::{Deed, What};
+use crate::deed::{Deed, Said, What};
 use crate::home::Home;
 
 /// How long the consumers may take to catch up.
@@ -22,6 +22,18 @@ const LIMIT: Duration = Duration::from_mins(2);
 pub(crate) struct History {
     pub(crate) begun: BTreeMap<u64, Deed>,
     pub(crate) done: HashSet<u64>,
+    /// Those that were refused, with the code.
+    pub(crate) refused: HashMap<u64, String>,
+}
+
+impl History {
+    pub(crate) fn add(&mut self, said: Said) {
+        match said {
+            Said::Begun(deed) => drop(self.begun.insert(deed.number, deed)),
+            Said::Done(number) => drop(self.done.insert(number)),
+            Said::Refused { number, code, .. } => drop(self.refused.insert(number, code)),
+        }
+    }
 }
 
 /// What a check found, when all is well.
@@ -104,6 +116,9 @@ fn deeds_are_whole(log: &[Event], history: &History) -> Outcome<Found> {
     for (number, deed) in &history.begun {
         let (left, whole) = (left.get(number).copied().unwrap_or(0), deed.events());
         let is_done = history.done.contains(number);
+        if left > 0 && history.refused.contains_key(number) {
+            return Err(format!("{deed:?} was refused and left {left} events").into());
+        }
         if left != whole && (is_done || left > 0) {
             return Err(format!("{deed:?} (acknowledged: {is_done}) left {left} events").into());
         }

@@ -68,8 +68,8 @@ impl SqliteRegistry {
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, RegistryError> {
         let shared = FileLock::share(&in_use(path)).await;
-        let shared =
-            shared.map_err(|error| RegistryError::of_io("say that it is in use", error))?;
+        let shared = shared
+            .map_err(|error| RegistryError::of_io("note that the database is in use", error))?;
         let opened = open::open(path, durability, clock.as_ref(), ids.as_ref()).await?;
         let bell = |of| {
             Bell::beside(path, of).map_err(|error| RegistryError::of_io("open the bell", error))
