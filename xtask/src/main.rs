@@ -20,7 +20,10 @@ cargo xtask <command>
   images build [WHICH]
                    build the sandboxes' images: base, developer, all (the default)
   bench [AREA] [--quick] [--json]
-                   measure beside the baselines: registry, sandbox, or all (the default)
+                   measure beside the baselines: registry, events, sandbox, or all (the default)
+  load-test [--quick] [--json]
+                   the load tests: 10,000 and 100,000 tasks one by one, 1,000 at once, then every
+                   operation among them
   torture --kills N [--seed S] | --faults | --hammer N
                    kill a writing process again and again, or let its disk fail, and check what is
                    left; let N processes raise one counter
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         ["images", "build"] => images::build("all"),
         ["images", "build", which] => images::build(which),
         ["bench", what @ ..] => bench(what),
+        ["load-test", how @ ..] => bench(&[&["load"], how].concat()),
         ["torture", what @ ..] => torture(what),
         ["fuzz"] => fuzz("60"),
         ["fuzz", seconds] => fuzz(seconds),

@@ -62,7 +62,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-mcp-server", &["armor", "armor-mcp"]),
     ("armor-testkit", &["armor-core", "armor-docker"]),
     ("armor-torture", &["armor-core", "armor-events", "armor-persistence", "armor-registry"]),
-    ("armor-bench", &["armor", "armor-core", "armor-docker", "armor-registry", "armor-testkit"]),
+    (
+        "armor-bench",
+        &["armor", "armor-core", "armor-docker", "armor-events", "armor-registry", "armor-testkit"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -4,13 +4,17 @@ use std::fmt;
 
 use crate::Effort;
 
-const USAGE: &str = "usage: armor-bench <registry|sandbox|all> [--quick] [--json]";
+const USAGE: &str = "usage: armor-bench <registry|events|sandbox|load|all> [--quick] [--json]";
 
 /// A part of Armor that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Area {
     /// Durable changes of tasks, beside raw SQLite.
     Registry,
+    /// Events: live, into the log and out of it.
+    Events,
+    /// The load tests of R90.
+    Load,
     /// Sandboxes and commands in them, beside the bare engine.
     Sandbox,
 }
@@ -55,8 +59,10 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, Mi
 fn areas(word: &str) -> Result<Vec<Area>, Misused> {
     match word {
         "registry" => Ok(vec![Area::Registry]),
+        "events" => Ok(vec![Area::Events]),
+        "load" => Ok(vec![Area::Load]),
         "sandbox" => Ok(vec![Area::Sandbox]),
-        "all" => Ok(vec![Area::Registry, Area::Sandbox]),
+        "all" => Ok(vec![Area::Registry, Area::Events, Area::Sandbox]),
         unknown => Err(Misused(format!("`{unknown}` is no area"))),
     }
 }
@@ -73,7 +79,7 @@ mod tests {
     fn an_area_and_flags_are_taken_in_any_order() {
         let wanted = Arguments { areas: vec![Area::Registry], effort: Effort::Quick, json: true };
         assert_eq!(parsed("--quick registry --json").unwrap(), wanted);
-        assert_eq!(parsed("all").unwrap().areas, [Area::Registry, Area::Sandbox]);
+        assert_eq!(parsed("all").unwrap().areas, [Area::Registry, Area::Events, Area::Sandbox]);
     }
 
     #[test]

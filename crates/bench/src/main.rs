@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 mod arguments;
+mod events;
 mod machine;
 mod registry;
 mod row;
@@ -34,7 +35,13 @@ enum Effort {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match arguments::parse(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [read, file] = words.as_slice()
+        && read == registry::READ
+    {
+        return read_everything(file).await;
+    }
+    let outcome = match arguments::parse(words.into_iter()) {
         // Dropping what runs removes what it made.
         Ok(arguments) => tokio::select! {
             outcome = run(&arguments) => outcome,
@@ -51,6 +58,20 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What the program does as a process of its own, for its parent to look at its memory.
+async fn read_everything(file: &str) -> ExitCode {
+    match registry::read_everything(file.as_ref()).await {
+        Ok(mebibytes) => {
+            println!("{mebibytes}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}", armor_core::error::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 async fn run(arguments: &Arguments) -> Outcome {
     if arguments.areas.contains(&Area::Sandbox) {
         sandbox::ensure_engine().await?;
@@ -60,6 +81,8 @@ async fn run(arguments: &Arguments) -> Outcome {
     for area in &arguments.areas {
         rows.extend(match area {
             Area::Registry => registry::measure(arguments.effort).await?,
+            Area::Events => events::measure(arguments.effort).await?,
+            Area::Load => registry::load::measure(arguments.effort).await?,
             Area::Sandbox => sandbox::measure(arguments.effort).await?,
         });
     }

@@ -14,6 +14,10 @@ pub(crate) enum Unit {
     Micros,
     #[serde(rename = "ms")]
     Millis,
+    #[serde(rename = "s")]
+    Seconds,
+    #[serde(rename = "MiB")]
+    Mebibytes,
 }
 
 impl Unit {
@@ -21,6 +25,7 @@ impl Unit {
         let a_second = match self {
             Self::Micros => 1e6,
             Self::Millis => 1e3,
+            Self::Seconds | Self::Mebibytes => 1.0,
         };
         rounded(time.as_secs_f64() * a_second)
     }
@@ -31,6 +36,8 @@ impl fmt::Display for Unit {
         f.pad(match self {
             Self::Micros => "µs",
             Self::Millis => "ms",
+            Self::Seconds => "s",
+            Self::Mebibytes => "MiB",
         })
     }
 }
@@ -40,6 +47,10 @@ impl fmt::Display for Unit {
 pub(crate) enum Target {
     /// A p99 of ours below this.
     P99Below(Duration),
+    /// A median of ours below this.
+    P50Below(Duration),
+    /// At most so much more than the baseline.
+    MoreByAtMost(f64),
     /// At most so many times the baseline's median.
     Ratio(f64),
     /// The same, which no version claims yet.
@@ -50,7 +61,9 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::P99Below(limit) => write!(f, "p99 < {limit:?}"),
-            Self::Ratio(most) => write!(f, "ratio ≤ {most}"),
+            Self::P50Below(limit) => write!(f, "p50 < {limit:?}"),
+            Self::MoreByAtMost(most) => write!(f, "+{most} at most"),
+            Self::Ratio(most) => write!(f, "ratio ≤ {}", rounded(*most)),
             Self::RatioLater(most) => write!(f, "{most} (later)"),
         }
     }
@@ -63,20 +76,21 @@ impl Serialize for Target {
 }
 
 impl Target {
-    fn is_met(self, ours_p99: Option<Duration>, ratio: Option<f64>) -> Option<bool> {
+    fn is_met(self, times: &Times, ratio: Option<f64>) -> Option<bool> {
         match self {
-            Self::P99Below(limit) => ours_p99.map(|p99| p99 < limit),
+            Self::P99Below(limit) => times.of_ours(0.99).map(|p99| p99 < limit),
+            Self::P50Below(limit) => times.of_ours(0.5).map(|p50| p50 < limit),
             Self::Ratio(most) => ratio.map(|ratio| ratio <= most),
-            Self::RatioLater(_) => None,
+            Self::RatioLater(_) | Self::MoreByAtMost(_) => None,
         }
     }
 }
 
 /// What is measured, before it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Subject {
     pub(crate) area: &'static str,
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) unit: Unit,
     pub(crate) baseline: &'static str,
     pub(crate) target: Option<Target>,
@@ -86,7 +100,7 @@ pub(crate) struct Subject {
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) area: &'static str,
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) unit: Unit,
     pub(crate) ours_p50: Option<f64>,
     pub(crate) ours_p99: Option<f64>,
@@ -117,7 +131,29 @@ impl Row {
             baseline_p99: told(times.of_baseline(0.99)),
             ratio,
             target,
-            ok: target.and_then(|target| target.is_met(times.of_ours(0.99), ratio)),
+            ok: target.and_then(|target| target.is_met(times, ratio)),
+        }
+    }
+
+    /// A figure that is not a time.
+    pub(crate) fn plain(subject: Subject, ours: f64, base: f64) -> Self {
+        let Subject { area, name, unit, baseline, target } = subject;
+        let ok = match target {
+            Some(Target::MoreByAtMost(most)) => Some(ours - base <= most),
+            _ => None,
+        };
+        Self {
+            area,
+            name,
+            unit,
+            ours_p50: Some(rounded(ours)),
+            ours_p99: None,
+            baseline,
+            baseline_p50: Some(rounded(base)),
+            baseline_p99: None,
+            ratio: Some(rounded(ours / base)),
+            target,
+            ok,
         }
     }
 }
@@ -130,13 +166,15 @@ fn rounded(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::times::Side;
 
     #[tokio::test]
     async fn a_row_without_a_side_has_nulls_and_no_verdict() {
         let mut times = Times::new().unwrap();
         times.baseline(async { Ok::<_, ()>(()) }).await.unwrap();
         let target = Some(Target::Ratio(1.3));
-        let subject = Subject { area: "a", name: "n", unit: Unit::Micros, baseline: "b", target };
+        let subject =
+            Subject { area: "a", name: "n".to_owned(), unit: Unit::Micros, baseline: "b", target };
         let mut json = serde_json::to_value(Row::new(subject, &times)).unwrap();
         json["baseline_p50"].take();
         let wanted = r#"{"area":"a","name":"n","unit":"µs","ours_p50":null,"ours_p99":null,"baseline":"b","baseline_p50":null,"ratio":null,"target":"ratio ≤ 1.3","ok":null}"#;
@@ -145,11 +183,15 @@ mod tests {
 
     #[test]
     fn a_target_is_met_at_its_bound_and_a_later_one_is_not_judged() {
-        let (limit, p99) = (Duration::from_millis(1), Some(Duration::from_micros(999)));
-        assert_eq!(Target::P99Below(limit).is_met(p99, None), Some(true));
-        assert_eq!(Target::P99Below(limit).is_met(Some(limit), None), Some(false));
-        assert_eq!(Target::Ratio(1.3).is_met(None, Some(1.3)), Some(true));
-        assert_eq!(Target::Ratio(1.3).is_met(None, Some(1.31)), Some(false));
-        assert_eq!(Target::RatioLater(1.15).is_met(p99, Some(9.0)), None);
+        let (none, mut times) = (Times::new().unwrap(), Times::new().unwrap());
+        times.took(Side::Ours, Duration::from_micros(990));
+        let (met, missed) = (Duration::from_millis(1), Duration::from_micros(989));
+        for (limit, is_met) in [(met, true), (missed, false)] {
+            assert_eq!(Target::P99Below(limit).is_met(&times, None), Some(is_met));
+            assert_eq!(Target::P50Below(limit).is_met(&times, None), Some(is_met));
+        }
+        assert_eq!(Target::Ratio(1.3).is_met(&none, Some(1.3)), Some(true));
+        assert_eq!(Target::Ratio(1.3).is_met(&none, Some(1.31)), Some(false));
+        assert_eq!(Target::RatioLater(1.15).is_met(&times, Some(9.0)), None);
     }
 }

@@ -45,7 +45,7 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
     };
     [
         row.area.to_owned(),
-        row.name.to_owned(),
+        row.name.clone(),
         row.unit.to_string(),
         number(row.ours_p50, 1),
         number(row.ours_p99, 1),

@@ -53,6 +53,17 @@ impl Times {
         timed(&mut self.baseline, work).await
     }
 
+    /// Notes a time that was taken otherwise.
+    pub(crate) fn took(&mut self, side: Side, time: Duration) {
+        record(
+            match side {
+                Side::Ours => &mut self.ours,
+                Side::Baseline => &mut self.baseline,
+            },
+            time,
+        );
+    }
+
     /// Forgets what a warm-up took.
     pub(crate) fn forget(&mut self) {
         self.ours.reset();

@@ -13,21 +13,21 @@ use crate::Outcome;
 const PAGE: [u8; 4096] = [0x5a; 4096];
 
 /// A table of one column, and a file.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     connection: Connection,
     file: File,
 }
 
 impl Disk {
     /// Makes both in `folder`.
-    pub(super) fn open(folder: &Path) -> Outcome<Self> {
+    pub(crate) fn open(folder: &Path) -> Outcome<Self> {
         let connection = raw::open(&folder.join("bare.db"))?;
         connection.execute_batch("CREATE TABLE bare (text TEXT NOT NULL) STRICT")?;
         Ok(Self { connection, file: File::create(folder.join("appended"))? })
     }
 
     /// Commits one row.
-    pub(super) fn commit(&self) -> rusqlite::Result<usize> {
+    pub(crate) fn commit(&self) -> rusqlite::Result<usize> {
         self.connection.prepare_cached("INSERT INTO bare (text) VALUES (?)")?.execute(["bare"])
     }
 

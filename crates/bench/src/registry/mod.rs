@@ -1,12 +1,20 @@
-//! The registry beside raw SQLite: one caller, each operation a durable commit of its own.
+//! The registry beside raw SQLite: one caller, each operation a durable commit of its own; many
+//! callers at once; many tasks.
 //!
 //! Both files lie in one folder and have one schema and the same pragmas. The baseline gets its
 //! rows ready made, so that only its statements are timed; ours also makes ids, serialises and
 //! parses, as a caller of it would see.
 
 mod disk;
+pub(crate) mod load;
+mod many;
+mod memory;
 mod raw;
 mod sample;
+mod scale;
+
+pub(crate) use disk::Disk;
+pub(crate) use memory::{READ, read_everything};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +28,6 @@ use tempfile::TempDir;
 use crate::row::{Row, Subject, Target, Unit};
 use crate::times::{Side, Times, order};
 use crate::{Effort, Outcome};
-use disk::Disk;
 use raw::Raw;
 use sample::Sample;
 
@@ -37,7 +44,7 @@ struct All {
 /// What is measured: ours, and what it stands beside.
 struct Bench {
     // The connections below go first.
-    ours: SqliteRegistry,
+    ours: Arc<SqliteRegistry>,
     raw: Raw,
     disk: Disk,
     _folder: TempDir,
@@ -56,8 +63,12 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     for _ in 0..rounds {
         bench.round(tasks, &mut all).await?;
     }
+    let mut rows = all.rows();
+    let many = many::measure(effort, &bench.ours, &bench.raw).await?;
+    rows.push(Row::new(many::subject(), &many));
     bench.ours.close().await;
-    Ok(all.rows())
+    rows.extend(scale::measure(effort).await?);
+    Ok(rows)
 }
 
 impl Bench {
@@ -66,6 +77,7 @@ impl Bench {
         let file = folder.path().join("ours.db");
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds::default()));
         let ours = SqliteRegistry::open(&file, Durability::Full, clock, ids).await?;
+        let ours = Arc::new(ours);
         let raw = Raw::open(&folder.path().join("raw.db"), &file)?;
         let disk = Disk::open(folder.path())?;
         Ok(Self { ours, raw, disk, _folder: folder })
@@ -155,14 +167,13 @@ impl All {
     }
 
     fn rows(&self) -> Vec<Row> {
-        let row = |name, times, baseline, target: Option<Duration>| {
-            let target = target.map(Target::P99Below);
-            let unit = Unit::Micros;
+        let row = |name: &str, times, baseline, target: Option<Target>| {
+            let (name, unit) = (name.to_owned(), Unit::Micros);
             Row::new(Subject { area: "registry", name, unit, baseline, target }, times)
         };
-        let millis = |number| Some(Duration::from_millis(number));
+        let millis = |number| Some(Target::P99Below(Duration::from_millis(number)));
         vec![
-            row("create", &self.create, "raw rusqlite", millis(1)),
+            row("create", &self.create, "raw rusqlite", Some(Target::Ratio(2.0))),
             row("read", &self.read, "raw rusqlite", millis(1)),
             row("update", &self.update, "raw rusqlite", millis(5)),
             row("delete", &self.delete, "raw rusqlite", millis(5)),

@@ -7,8 +7,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row, params};
 
-use super::sample::{EventRow, TaskRow};
+use super::sample::{EventRow, Sample, TaskRow};
 use crate::Outcome;
+
+/// The columns of a task that the baseline knows.
+pub(super) const TASK_COLUMNS: &str =
+    "id, name, status, owner, metadata, sandbox, repository, agent,
+    outcome, retries, created_at, updated_at, started_at, finished_at, version";
 
 /// A database with the registry's schema.
 pub(super) struct Raw {
@@ -32,42 +37,29 @@ impl Raw {
         Ok(Self { connection })
     }
 
+    /// One that is there already.
+    pub(super) const fn of(connection: Connection) -> Self {
+        Self { connection }
+    }
+
     pub(super) fn create(&self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
-        self.durably(event, |connection| {
-            connection
-                .prepare_cached(
-                    "INSERT INTO tasks (id, name, status, owner, metadata, sandbox, repository,
-                         agent, outcome, retries, created_at, updated_at, started_at,
-                         finished_at, version)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                )?
-                .execute(params![
-                    task.id,
-                    task.name,
-                    task.status,
-                    task.owner,
-                    task.metadata,
-                    task.sandbox,
-                    task.repository,
-                    task.agent,
-                    task.outcome,
-                    task.retries,
-                    task.created_at,
-                    task.updated_at,
-                    task.started_at,
-                    task.finished_at,
-                    task.version.cast_signed(),
-                ])
-        })
+        self.durably(event, |connection| insert_task(connection, task))
+    }
+
+    /// New tasks, all in one transaction.
+    pub(super) fn bulk(&self, samples: &[Sample]) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        for sample in samples {
+            insert_task(connection, &sample.row)?;
+            insert_event(connection, &sample.created)?;
+        }
+        connection.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
 
     pub(super) fn get(&self, id: &str) -> rusqlite::Result<TaskRow> {
         self.connection
-            .prepare_cached(
-                "SELECT id, name, status, owner, metadata, sandbox, repository, agent, outcome,
-                     retries, created_at, updated_at, started_at, finished_at, version
-                 FROM tasks WHERE id = ?",
-            )?
+            .prepare_cached(&format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?"))?
             .query_row([id], task_row)
     }
 
@@ -121,25 +113,7 @@ impl Raw {
         if changed != 1 {
             return Err(rusqlite::Error::StatementChangedRows(changed));
         }
-        let _seq: i64 = connection
-            .prepare_cached(
-                "INSERT INTO events (id, task_id, task_seq, at, name, payload_version, payload)
-                 VALUES (?1, ?2,
-                     1 + coalesce((SELECT max(task_seq) FROM events WHERE task_id = ?2), 0),
-                     ?3, ?4, ?5, ?6)
-                 RETURNING seq",
-            )?
-            .query_row(
-                params![
-                    event.id,
-                    event.task,
-                    event.at,
-                    event.name,
-                    event.payload_version,
-                    event.payload,
-                ],
-                |row| row.get(0),
-            )?;
+        insert_event(connection, event)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
@@ -154,7 +128,56 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn task_row(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
+fn insert_task(connection: &Connection, task: &TaskRow) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (id, name, status, owner, metadata, sandbox, repository, agent,
+                 outcome, retries, created_at, updated_at, started_at, finished_at, version)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            task.id,
+            task.name,
+            task.status,
+            task.owner,
+            task.metadata,
+            task.sandbox,
+            task.repository,
+            task.agent,
+            task.outcome,
+            task.retries,
+            task.created_at,
+            task.updated_at,
+            task.started_at,
+            task.finished_at,
+            task.version.cast_signed(),
+        ])
+}
+
+/// Gives the event's place in the log.
+fn insert_event(connection: &Connection, event: &EventRow) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO events (id, task_id, task_seq, at, name, payload_version, payload)
+             VALUES (?1, ?2,
+                 1 + coalesce((SELECT max(task_seq) FROM events WHERE task_id = ?2), 0),
+                 ?3, ?4, ?5, ?6)
+             RETURNING seq",
+        )?
+        .query_row(
+            params![
+                event.id,
+                event.task,
+                event.at,
+                event.name,
+                event.payload_version,
+                event.payload,
+            ],
+            |row| row.get(0),
+        )
+}
+
+pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     Ok(TaskRow {
         id: row.get(0)?,
         name: row.get(1)?,

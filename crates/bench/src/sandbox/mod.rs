@@ -69,5 +69,6 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
 }
 
 fn row(name: &'static str, times: &Times, baseline: &'static str, target: Option<Target>) -> Row {
-    Row::new(Subject { area: "sandbox", name, unit: Unit::Millis, baseline, target }, times)
+    let (name, unit) = (name.to_owned(), Unit::Millis);
+    Row::new(Subject { area: "sandbox", name, unit, baseline, target }, times)
 }
