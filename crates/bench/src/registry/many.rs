@@ -60,9 +60,10 @@ async fn round(
         let samples = (0..count).map(Sample::new).collect::<Outcome<Vec<_>>>()?;
         let start = match side {
             Side::Ours => {
-                let mut tasks = samples.into_iter().map(|sample| sample.task);
-                let shares: Vec<Vec<_>> =
-                    (0..CALLERS).map(|_| tasks.by_ref().take(creates).collect()).collect();
+                // Dealt out in turns: a task's id is made when it is created, so ids come in order.
+                let tasks: Vec<_> = samples.into_iter().map(|sample| sample.task).collect();
+                let share = |caller| tasks.iter().skip(caller).step_by(CALLERS).cloned().collect();
+                let shares: Vec<Vec<_>> = (0..CALLERS).map(share).collect();
                 let start = Instant::now();
                 let mut callers = JoinSet::new();
                 for share in shares {

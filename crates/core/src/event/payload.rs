@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::execution::{CommandLine, ExecutionStatus};
 use crate::hook::HookPoint;
@@ -330,28 +331,43 @@ impl EventPayload {
         tagged.get("data").cloned().unwrap_or_default()
     }
 
-    /// Reads a stored payload.
+    /// The fields as the text of JSON, without the name; `null` for an event without fields.
+    ///
+    /// # Errors
+    /// When a field has no form in JSON.
+    pub fn data_text(&self) -> serde_json::Result<String> {
+        #[derive(Deserialize)]
+        struct Tagged<'a> {
+            #[serde(borrow)]
+            data: Option<&'a RawValue>,
+        }
+        let text = serde_json::to_string(self)?;
+        let tagged: Tagged<'_> = serde_json::from_str(&text)?;
+        Ok(tagged.data.map_or("null", RawValue::get).to_owned())
+    }
+
+    /// Reads a stored payload, whose fields are the text `data` of JSON.
     ///
     /// # Errors
     /// When the name, the version or the fields are none that this program knows.
-    pub fn decode(name: &str, version: u32, data: Value) -> Result<Self, UnreadablePayload> {
+    pub fn decode(name: &str, version: u32, data: &str) -> Result<Self, UnreadablePayload> {
         let unreadable = |source| UnreadablePayload { name: name.to_owned(), version, source };
         if version != PAYLOAD_VERSION {
             return Err(unreadable(None));
         }
+        let name_text = Value::from(name);
         let tagged = match data {
-            Value::Null => json!({ "event": name }),
-            data => json!({ "event": name, "data": data }),
+            "null" => format!(r#"{{"event":{name_text}}}"#),
+            data => format!(r#"{{"event":{name_text},"data":{data}}}"#),
         };
+        let tagged = tagged.as_str();
         let payload = match name.split_once(':') {
-            Some(("task", fact)) if is_point(fact) => {
-                serde_json::from_value(tagged).map(Self::Hook)
-            }
-            Some(("hook", _)) => serde_json::from_value(tagged).map(Self::Hook),
-            Some(("task", _)) => serde_json::from_value(tagged).map(Self::Task),
-            Some(("sandbox", _)) => serde_json::from_value(tagged).map(Self::Sandbox),
-            Some(("execution", _)) => serde_json::from_value(tagged).map(Self::Execution),
-            Some(("system", _)) => serde_json::from_value(tagged).map(Self::System),
+            Some(("task", fact)) if is_point(fact) => serde_json::from_str(tagged).map(Self::Hook),
+            Some(("hook", _)) => serde_json::from_str(tagged).map(Self::Hook),
+            Some(("task", _)) => serde_json::from_str(tagged).map(Self::Task),
+            Some(("sandbox", _)) => serde_json::from_str(tagged).map(Self::Sandbox),
+            Some(("execution", _)) => serde_json::from_str(tagged).map(Self::Execution),
+            Some(("system", _)) => serde_json::from_str(tagged).map(Self::System),
             _ => return Err(unreadable(None)),
         };
         payload.map_err(|error| unreadable(Some(error)))
@@ -395,6 +411,8 @@ impl From<SystemEvent> for EventPayload {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn one_of_each() -> Vec<EventPayload> {
@@ -495,7 +513,9 @@ mod tests {
         for payload in one_of_each() {
             let tagged = serde_json::to_value(&payload).unwrap();
             assert_eq!(tagged["event"], payload.name());
-            let read = EventPayload::decode(payload.name(), PAYLOAD_VERSION, payload.data());
+            let text = payload.data_text().unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), payload.data());
+            let read = EventPayload::decode(payload.name(), PAYLOAD_VERSION, &text);
             assert_eq!(read.unwrap(), payload);
         }
     }
@@ -527,8 +547,10 @@ mod tests {
 
     #[test]
     fn a_payload_of_an_unknown_name_or_version_is_an_error() {
-        assert!(EventPayload::decode("task:vanished", PAYLOAD_VERSION, Value::Null).is_err());
-        assert!(EventPayload::decode("weather:rain", PAYLOAD_VERSION, Value::Null).is_err());
-        assert!(EventPayload::decode("task:started", 99, Value::Null).is_err());
+        assert!(EventPayload::decode("task:vanished", PAYLOAD_VERSION, "null").is_err());
+        let other = r#"{"reason": "x"}, "event": "task:started""#;
+        assert!(EventPayload::decode("task:failed", PAYLOAD_VERSION, other).is_err());
+        assert!(EventPayload::decode("weather:rain", PAYLOAD_VERSION, "null").is_err());
+        assert!(EventPayload::decode("task:started", 99, "null").is_err());
     }
 }

@@ -40,7 +40,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::bell::{Bell, Listener};
 use self::queue::Stirring;
-use self::writer::{Deed, News, Writer};
+use self::writer::{Changed, Deed, Fact, New, News, Writer};
 use crate::{EventQuery, Lease, Page, Registry, RegistryError, Statistics, TaskQuery};
 
 /// A registry in an SQLite file.
@@ -212,11 +212,13 @@ impl Registry for SqliteRegistry {
     }
 
     async fn bulk_insert(&self, new: &[Task]) -> Result<(), RegistryError> {
-        self.writer.write(Deed::Insert(new.to_vec())).await.map(drop)
+        let new = new.iter().map(New::of).collect::<Result<_, _>>()?;
+        self.writer.write(Deed::Insert(new)).await.map(drop)
     }
 
     async fn bulk_update(&self, changes: &[Change]) -> Result<(), RegistryError> {
-        self.writer.write(Deed::Update(changes.to_vec())).await.map(drop)
+        let changes = changes.iter().map(Changed::of).collect::<Result<_, _>>()?;
+        self.writer.write(Deed::Update(changes)).await.map(drop)
     }
 
     async fn delete(
@@ -225,17 +227,18 @@ impl Registry for SqliteRegistry {
         expected: u64,
         event: EventPayload,
     ) -> Result<(), RegistryError> {
-        let deed = Deed::Delete { task: task.clone(), expected, event };
+        let deed = Deed::Delete { task: task.clone(), expected, fact: Fact::of(event)? };
         self.writer.write(deed).await.map(drop)
     }
 
     async fn append(&self, task: &TaskId, events: &[EventPayload]) -> Result<(), RegistryError> {
-        let deed = Deed::Append { task: task.clone(), events: events.to_vec() };
+        let facts = events.iter().cloned().map(Fact::of).collect::<Result<_, _>>()?;
+        let deed = Deed::Append { task: task.clone(), facts };
         self.writer.write(deed).await.map(drop)
     }
 
     async fn announce(&self, event: SystemEvent) -> Result<(), RegistryError> {
-        self.writer.write(Deed::Announce(event)).await.map(drop)
+        self.writer.write(Deed::Announce(Fact::of(event.into())?)).await.map(drop)
     }
 
     async fn get(&self, task: &TaskId) -> Result<Task, RegistryError> {
@@ -259,8 +262,8 @@ impl Registry for SqliteRegistry {
         execution: &Execution,
         env: &[String],
     ) -> Result<(), RegistryError> {
-        let event = executions::started(execution, env);
-        let deed = Deed::Begin { execution: execution.clone(), event };
+        let fact = Fact::of(executions::started(execution, env))?;
+        let deed = Deed::Begin { execution: execution.clone(), fact };
         self.writer.write(deed).await.map(drop).map_err(|error| match error {
             // The one rule that this can break: the task was deleted in the meantime.
             RegistryError::Refused { .. } => {
@@ -275,9 +278,9 @@ impl Registry for SqliteRegistry {
         execution: &Execution,
         end: &ExecutionEnd,
     ) -> Result<bool, RegistryError> {
-        let event = executions::finished(execution, end);
+        let fact = Fact::of(executions::finished(execution, end))?;
         let (task, execution) = (execution.task.clone(), execution.id.clone());
-        self.writer.write(Deed::End { execution, task, end: end.clone(), event }).await
+        self.writer.write(Deed::End { execution, task, end: end.clone(), fact }).await
     }
 
     async fn execution(

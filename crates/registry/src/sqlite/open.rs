@@ -24,6 +24,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 /// How long a writer of one process waits for those of others. Nothing holds the lock for long,
 /// but a disk may stall.
 const BUSY_TIMEOUT: Duration = Duration::from_mins(2);
+/// How large the write-ahead log gets before it is written into the database: 16 MiB. Four times
+/// SQLite's default, because the same pages are written again and again.
+const CHECKPOINT_PAGES: &str = "4000";
 /// Connections that read at one time.
 const READERS: u32 = 8;
 /// Rows that SQLite's thread may be ahead of who reads them.
@@ -51,6 +54,9 @@ pub(super) async fn open(
             Durability::Full => SqliteSynchronous::Full,
             Durability::Normal => SqliteSynchronous::Normal,
         })
+        // What SQLite keeps to undo a statement on a large set would go through files otherwise.
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(ROWS_AHEAD)

@@ -13,7 +13,7 @@ use crate::RegistryError;
 use crate::sqlite::SqliteRegistry;
 use crate::sqlite::bell::{self, Bell, Listener};
 use crate::sqlite::jobs::{self, Held};
-use crate::sqlite::writer::Deed;
+use crate::sqlite::writer::{Deed, Fact};
 
 /// Who is told that the queue has changed.
 #[derive(Debug)]
@@ -132,8 +132,10 @@ impl JobQueue for SqliteRegistry {
         error: &str,
         fact: SystemEvent,
     ) -> Result<bool, QueueError> {
+        const ACTION: &str = "give a job up";
+        let fact = Fact::of(fact.into()).map_err(|error| error.in_queue(ACTION))?;
         let deed = Deed::GiveUp { held: Held::from(claim), error: error.to_owned(), fact };
-        self.noted("give a job up", self.writer.write(deed).await)
+        self.noted(ACTION, self.writer.write(deed).await)
     }
 
     async fn next_due(&self, kinds: &[JobKind]) -> Result<Option<Timestamp>, QueueError> {

@@ -69,7 +69,7 @@ pub(super) fn event(row: &SqliteRow) -> Result<Event, RegistryError> {
                 None => Subject::System {},
             },
             at: timestamp(row, 4)?,
-            payload: EventPayload::decode(&name, row.try_get(6)?, json(row, 7)?)?,
+            payload: EventPayload::decode(&name, row.try_get(6)?, row.try_get(7)?)?,
         })
     };
     read().map_err(|error| corrupt("read an event", error))

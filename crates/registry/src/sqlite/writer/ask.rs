@@ -4,15 +4,14 @@ use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 
-use armor_core::event::{EventPayload, SystemEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{ExecutionId, TaskId};
-use armor_core::task::{Change, Task};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use crate::RegistryError;
 use crate::sqlite::jobs::Held;
+use crate::sqlite::writer::encoded::{Changed, Fact, New};
 
 /// A future that is sent between threads.
 pub(in crate::sqlite) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -28,21 +27,21 @@ pub(in crate::sqlite) type Statements = Box<
 /// What one caller asks to be written: the whole of it, or nothing.
 pub(in crate::sqlite) enum Deed {
     /// New tasks, and the facts that they were made.
-    Insert(Vec<Task>),
+    Insert(Vec<New>),
     /// Changes of different tasks, with their facts.
-    Update(Vec<Change>),
+    Update(Vec<Changed>),
     /// The removal of a task at this version.
-    Delete { task: TaskId, expected: u64, event: EventPayload },
+    Delete { task: TaskId, expected: u64, fact: Fact },
     /// Facts about a task.
-    Append { task: TaskId, events: Vec<EventPayload> },
+    Append { task: TaskId, facts: Vec<Fact> },
     /// A fact about the home.
-    Announce(SystemEvent),
+    Announce(Fact),
     /// A new execution, with the fact that it began.
-    Begin { execution: Execution, event: EventPayload },
+    Begin { execution: Execution, fact: Fact },
     /// The end of an execution, unless it has ended before, with the fact.
-    End { execution: ExecutionId, task: TaskId, end: ExecutionEnd, event: EventPayload },
+    End { execution: ExecutionId, task: TaskId, end: ExecutionEnd, fact: Fact },
     /// A job is given up, unless another worker has it by now, with the fact.
-    GiveUp { held: Held, error: String, fact: SystemEvent },
+    GiveUp { held: Held, error: String, fact: Fact },
     /// Anything else.
     Other(Statements),
     /// The end of the writer itself.
@@ -88,8 +87,8 @@ impl Deed {
     /// statement of a group finds the row as it was before the group.
     pub(super) fn claims(&self) -> Option<&TaskId> {
         match self {
-            Self::Insert(tasks) => tasks.first().map(|task| &task.id),
-            Self::Update(changes) => changes.first().map(|change| &change.after.id),
+            Self::Insert(new) => new.first().map(|new| &new.row.task.id),
+            Self::Update(changes) => changes.first().map(|change| &change.row.task.id),
             Self::Delete { task, .. } | Self::End { task, .. } => Some(task),
             Self::Begin { execution, .. } => Some(&execution.task),
             Self::Append { .. }

@@ -6,13 +6,10 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use armor_core::event::{Event, EventPayload, PAYLOAD_VERSION, Seq, Subject};
+use armor_core::event::{Event, PAYLOAD_VERSION, Seq, Subject};
 use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::id::{ExecutionId, IdSource, TaskId};
-use armor_core::task::{Change, Task};
 use armor_core::time::{Clock, Timestamp};
-use serde::Serialize;
-use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -21,6 +18,7 @@ use crate::sqlite::failure::{corrupt, failed};
 use crate::sqlite::jobs;
 use crate::sqlite::rows::count;
 use crate::sqlite::writer::ask::{Answer, Ask, Deed};
+use crate::sqlite::writer::encoded::{Changed, Fact, TaskRow, json};
 use crate::sqlite::writer::values::{Script, SetStatement, Ticket, chunks};
 
 /// The most deeds of one group.
@@ -140,7 +138,7 @@ pub(super) async fn commit(
     let sets = Sets::of(deeds);
     let done = sets.write(&mut script).await?;
     let mut results = Vec::with_capacity(deeds.len());
-    let mut facts: Vec<(Option<&TaskId>, EventPayload)> = Vec::new();
+    let mut facts: Vec<(Option<&TaskId>, &Fact)> = Vec::new();
     for deed in deeds {
         let result = judge(&mut script, deed, &done).await?;
         if matches!(result, Ok(Answer::Changed(true))) {
@@ -157,8 +155,8 @@ pub(super) async fn commit(
 /// The rows of a group by kind.
 #[derive(Default)]
 struct Sets<'a> {
-    tasks: Vec<&'a Task>,
-    changes: Vec<&'a Change>,
+    tasks: Vec<&'a TaskRow>,
+    changes: Vec<&'a Changed>,
     deleted: Vec<(&'a TaskId, u64)>,
     begun: Vec<&'a Execution>,
     ended: Vec<(&'a ExecutionId, &'a ExecutionEnd)>,
@@ -172,7 +170,7 @@ impl<'a> Sets<'a> {
         let mut sets = Self::default();
         for deed in deeds {
             match deed {
-                Deed::Insert(tasks) => sets.tasks.extend(tasks),
+                Deed::Insert(new) => sets.tasks.extend(new.iter().map(|new| &new.row)),
                 Deed::Update(changes) => sets.changes.extend(changes),
                 Deed::Delete { task, expected, .. } => sets.deleted.push((task, *expected)),
                 Deed::Begin { execution, .. } => sets.begun.push(execution),
@@ -198,7 +196,7 @@ impl<'a> Sets<'a> {
         for chunk in chunks(&self.changes) {
             returning.push(script.add_set(&UPDATE_TASKS, chunk.len()).await?);
             for change in chunk {
-                bind_task(script, &change.after)?;
+                bind_task(script, &change.row)?;
                 script.bind(count(change.expected))?;
             }
         }
@@ -243,7 +241,7 @@ async fn judge(
         }
         Deed::Update(changes) => match changes.as_slice() {
             [change] => {
-                let (task, expected) = (&change.after.id, change.expected);
+                let (task, expected) = (&change.row.task.id, change.expected);
                 if done.contains(task.as_str()) {
                     return Ok(CHANGED);
                 }
@@ -251,8 +249,9 @@ async fn judge(
             }
             changes => {
                 for change in changes {
-                    if !done.contains(change.after.id.as_str()) {
-                        return Err(refusal(script, &change.after.id, change.expected).await?);
+                    let task = &change.row.task.id;
+                    if !done.contains(task.as_str()) {
+                        return Err(refusal(script, task, change.expected).await?);
                     }
                 }
                 if done.len() < changes.len() {
@@ -324,26 +323,25 @@ async fn refusal(
 
 impl Deed {
     /// Adds the facts that go into the log when it was done.
-    fn facts<'a>(&'a self, facts: &mut Vec<(Option<&'a TaskId>, EventPayload)>) {
+    fn facts<'a>(&'a self, facts: &mut Vec<(Option<&'a TaskId>, &'a Fact)>) {
         match self {
-            Self::Insert(tasks) => {
-                facts.extend(tasks.iter().map(|task| (Some(&task.id), task.created())));
+            Self::Insert(new) => {
+                facts.extend(new.iter().map(|new| (Some(&new.row.task.id), &new.fact)));
             }
             Self::Update(changes) => {
                 for change in changes {
-                    let events = change.events.iter().cloned();
-                    facts.extend(events.map(|event| (Some(&change.after.id), event)));
+                    facts.extend(change.facts.iter().map(|fact| (Some(&change.row.task.id), fact)));
                 }
             }
-            Self::Append { task, events } => {
-                facts.extend(events.iter().cloned().map(|event| (Some(task), event)));
+            Self::Append { task, facts: more } => {
+                facts.extend(more.iter().map(|fact| (Some(task), fact)));
             }
-            Self::Delete { task, event, .. } | Self::End { task, event, .. } => {
-                facts.push((Some(task), event.clone()));
+            Self::Delete { task, fact, .. } | Self::End { task, fact, .. } => {
+                facts.push((Some(task), fact));
             }
-            Self::Begin { execution, event } => facts.push((Some(&execution.task), event.clone())),
+            Self::Begin { execution, fact } => facts.push((Some(&execution.task), fact)),
             Self::Announce(fact) | Self::GiveUp { fact, .. } => {
-                facts.push((None, fact.clone().into()));
+                facts.push((None, fact));
             }
             Self::Other(_) | Self::Close => {}
         }
@@ -358,7 +356,7 @@ struct Appended {
 
 async fn append(
     script: &mut Script<'_>,
-    facts: Vec<(Option<&TaskId>, EventPayload)>,
+    facts: Vec<(Option<&TaskId>, &Fact)>,
     at: Timestamp,
     ids: &dyn IdSource,
 ) -> Result<Appended, RegistryError> {
@@ -367,7 +365,7 @@ async fn append(
     for chunk in chunks(&facts) {
         places.push(script.add_set(&INSERT_EVENTS, chunk.len()).await?);
         let mut of_task: HashMap<&TaskId, i64> = HashMap::new();
-        for (task, payload) in chunk {
+        for (task, Fact { payload, data }) in chunk {
             // The how-manieth of its task in this statement.
             let place = task.map(|task| {
                 let place = of_task.entry(task).or_default();
@@ -381,7 +379,7 @@ async fn append(
             script.bind(at.as_micros())?;
             script.bind(payload.name())?;
             script.bind(PAYLOAD_VERSION)?;
-            script.bind(payload.data().to_string())?;
+            script.bind(data.as_str())?;
             let subject = match task {
                 Some(task) => Subject::Task { task: (*task).clone(), task_seq: 0 },
                 None => Subject::System {},
@@ -411,17 +409,18 @@ impl Appended {
     }
 }
 
-fn bind_task(script: &mut Script<'_>, task: &Task) -> Result<(), RegistryError> {
+fn bind_task(script: &mut Script<'_>, row: &TaskRow) -> Result<(), RegistryError> {
+    let task = &row.task;
     script.bind(task.id.as_str())?;
     script.bind(task.name.as_str())?;
     script.bind(task.request.as_ref().map(armor_core::task::RequestText::as_str))?;
     script.bind(task.status.as_str())?;
     script.bind(task.owner.as_str())?;
-    script.bind(json!(task.metadata).to_string())?;
-    script.bind(json!(task.sandbox).to_string())?;
-    script.bind(task.repository.as_ref().map(text))?;
+    script.bind(row.metadata.as_str())?;
+    script.bind(row.sandbox.as_str())?;
+    script.bind(row.repository.as_deref())?;
     script.bind(task.agent.as_ref().map(armor_core::id::AgentId::as_str))?;
-    script.bind(task.outcome.as_ref().map(text))?;
+    script.bind(row.outcome.as_deref())?;
     script.bind(task.retries)?;
     script.bind(task.created_at.as_micros())?;
     script.bind(task.updated_at.as_micros())?;
@@ -430,15 +429,11 @@ fn bind_task(script: &mut Script<'_>, task: &Task) -> Result<(), RegistryError> 
     script.bind(count(task.version))
 }
 
-fn text(value: &impl Serialize) -> String {
-    json!(value).to_string()
-}
-
 fn bind_begun(script: &mut Script<'_>, execution: &Execution) -> Result<(), RegistryError> {
     script.bind(execution.id.as_str())?;
     script.bind(execution.task.as_str())?;
     script.bind(execution.agent.as_str())?;
-    script.bind(text(&execution.command))?;
+    script.bind(json(&execution.command)?)?;
     script.bind(execution.cwd.as_str())?;
     script.bind(execution.instance.as_str())?;
     script.bind(execution.started_at.as_micros())?;

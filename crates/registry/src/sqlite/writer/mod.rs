@@ -8,11 +8,13 @@
 
 mod ask;
 mod connection;
+mod encoded;
 mod group;
 mod values;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use armor_core::event::{Commit, Event, Seq, SystemEvent};
 use armor_core::id::IdSource;
@@ -25,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use ask::{Answer, Ask, Value};
 pub(super) use ask::{BoxFuture, Deed};
 use connection::Connection;
+pub(super) use encoded::{Changed, Fact, New};
 use group::Outcome;
 
 use crate::RegistryError;
@@ -32,6 +35,8 @@ use crate::sqlite::bell::Bell;
 
 /// How many asks may wait before callers wait to hand theirs over.
 const WAITING: usize = 4096;
+/// The part of a transaction's time that is waited for others to join the next.
+const PART: u32 = 8;
 /// How many commits a follower may be behind before it reads the log instead.
 const NEWS: usize = 1024;
 
@@ -70,7 +75,8 @@ pub(super) async fn announce_alone(
     clock: &dyn Clock,
     ids: &dyn IdSource,
 ) -> Result<(), RegistryError> {
-    group::commit(connection, &[Deed::Announce(fact)], clock, ids).await.map(drop)
+    let deed = Deed::Announce(Fact::of(fact.into())?);
+    group::commit(connection, &[deed], clock, ids).await.map(drop)
 }
 
 impl Writer {
@@ -149,6 +155,36 @@ impl Writer {
     }
 }
 
+/// How the next group is gathered. Who was just answered may have more to ask at once: it pays to
+/// give all of them a moment to join, since a transaction costs much more than a deed.
+#[derive(Debug, Default)]
+struct Gathering {
+    /// How many callers took part in the last group, or waited behind it.
+    callers: usize,
+    /// How long the last transaction took.
+    last: Duration,
+}
+
+impl Gathering {
+    /// Takes what is there, and waits for as many as there were, for a small part of the time that
+    /// a transaction takes. A single caller is not waited for.
+    async fn gather(&self, asks: &mut mpsc::Receiver<Ask>, waiting: &mut VecDeque<Ask>) {
+        let start = Instant::now();
+        let wanted = self.callers.min(group::MOST);
+        loop {
+            while waiting.len() < group::MOST
+                && let Ok(ask) = asks.try_recv()
+            {
+                waiting.push_back(ask);
+            }
+            if waiting.len() >= wanted || start.elapsed() > self.last / PART {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// The writer's own task.
 struct Worker {
     connection: Connection,
@@ -161,6 +197,7 @@ struct Worker {
 impl Worker {
     async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let mut waiting = VecDeque::new();
+        let mut gathering = Gathering::default();
         loop {
             if waiting.is_empty() {
                 match asks.recv().await {
@@ -168,11 +205,7 @@ impl Worker {
                     None => break,
                 }
             }
-            while waiting.len() < group::MOST
-                && let Ok(ask) = asks.try_recv()
-            {
-                waiting.push_back(ask);
-            }
+            gathering.gather(&mut asks, &mut waiting).await;
             let group = group::take(&mut waiting);
             if let [Ask { deed: Deed::Close, .. }] = group.as_slice() {
                 asks.close();
@@ -182,9 +215,9 @@ impl Worker {
                 }
                 break;
             }
+            let (size, start) = (group.len(), Instant::now());
             self.carry_out(group).await;
-            // Who was just answered may have more to ask, which then joins the next group.
-            tokio::task::yield_now().await;
+            gathering = Gathering { callers: size + waiting.len(), last: start.elapsed() };
         }
         self.connection.close().await;
     }
