@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
 use crate::{
-    CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, image, jobs, logs, task,
+    CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, image, jobs, logs, metrics,
+    task,
 };
 
 /// A command.
@@ -67,6 +68,7 @@ pub static COMMANDS: &[Command] = &[
     jobs::RETRY,
     jobs::PURGE,
     doctor::COMMAND,
+    metrics::COMMAND,
     demo::COMMAND,
 ];
 

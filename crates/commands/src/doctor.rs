@@ -1,6 +1,7 @@
 //! `doctor`: whether all that Armor needs is there, and what to do where it is not.
 
 use armor_core::error::{Diagnostic, Report};
+use armor_core::job::JobCounts;
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::json;
@@ -135,12 +136,10 @@ async fn followers(call: &Call) -> Vec<Check> {
 
 async fn jobs(call: &Call) -> Check {
     const WHAT: &str = "jobs";
-    let jobs = match call.context.lifecycle.queue().jobs(u32::MAX).await {
-        Ok(jobs) => jobs,
+    let JobCounts { waiting, running, dead } = match call.context.lifecycle.queue().counts().await {
+        Ok(counts) => counts,
         Err(error) => return Check::bad(WHAT, &error),
     };
-    let count = |state: &str| jobs.iter().filter(|job| job.state.name() == state).count();
-    let (waiting, running, dead) = (count("waiting"), count("running"), count("dead"));
     let finding = format!("{waiting} wait, {running} run, {dead} given up");
     if dead == 0 {
         return Check::ok(WHAT, finding);

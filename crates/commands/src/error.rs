@@ -100,6 +100,9 @@ pub enum CommandError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The figures could not be written down.
+    #[error("the figures could not be written down")]
+    Metrics(std::fmt::Error),
     /// An outcome could not be written as JSON.
     #[error("the outcome could not be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -129,7 +132,7 @@ impl Diagnostic for CommandError {
                 Code::ArgumentInvalid
             }
             Self::Io { .. } => Code::StorageFailed,
-            Self::Json(_) => Code::Internal,
+            Self::Metrics(_) | Self::Json(_) => Code::Internal,
         }
     }
 
@@ -155,7 +158,7 @@ impl Diagnostic for CommandError {
             Self::Missing { .. } => Some("See the command's --help.".to_owned()),
             Self::Invalid { expected, .. } => Some(format!("Give {expected}.")),
             Self::NotAgreed { .. } => Some("Give --force to do it without being asked.".to_owned()),
-            Self::Io { .. } | Self::Json(_) => None,
+            Self::Io { .. } | Self::Metrics(_) | Self::Json(_) => None,
         }
     }
 }

@@ -20,6 +20,7 @@ mod exit;
 mod image;
 mod jobs;
 mod logs;
+mod metrics;
 mod render;
 mod task;
 pub mod wire;
@@ -30,3 +31,4 @@ pub use command::{
 };
 pub use error::CommandError;
 pub use exit::ExitStatus;
+pub use metrics::metrics;

@@ -1,4 +1,5 @@
-//! Serving any number of clients over Streamable HTTP, at `/mcp`.
+//! Serving any number of clients over Streamable HTTP, at `/mcp`, and figures for a collector at
+//! `/metrics`.
 //!
 //! Only on loopback: there is no authentication. Requests with an `Origin` are refused, so that no
 //! page in a browser can reach the server, and so are those for another host's name.
@@ -8,9 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use armor_core::error::{Code, Diagnostic};
+use armor_core::error::{Code, Diagnostic, Report};
 use armor_lifecycle::Lifecycle;
 use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
@@ -20,6 +25,8 @@ use crate::server::Server;
 
 /// The largest request, in bytes: a long standard input, and room for the rest.
 const BODY_LIMIT: usize = 16 << 20;
+/// <https://prometheus.io/docs/specs/om/open_metrics_spec/#overall-structure>
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long calls may go on once the server is told to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long connections then have to be written out.
@@ -64,6 +71,30 @@ impl Diagnostic for HttpError {
     }
 }
 
+/// The figures of this moment. What a page in a browser could ask for is refused.
+async fn metrics(State(lifecycle): State<Lifecycle>, headers: HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if headers.contains_key(header::ORIGIN) || !is_loopback(host) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    match armor_commands::metrics(&lifecycle).await {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = %Report::of(&error), "no figures could be given");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// Whether a `Host` names this machine for itself.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
 /// Listens at `address` and serves until `stop` is cancelled. `listening` is told the URL first.
 /// Commands that run at the end go on in their sandboxes.
 ///
@@ -84,7 +115,7 @@ pub async fn serve_http(
 
     let stopping = CancellationToken::new();
     let calls = CancellationToken::new();
-    let server = Server::new(lifecycle, stopping.clone());
+    let server = Server::new(lifecycle.clone(), stopping.clone());
     let config = StreamableHttpServerConfig::default()
         // No session, also for clients of the older revisions: tasks are named in the arguments.
         .with_legacy_session_mode(false)
@@ -97,7 +128,10 @@ pub async fn serve_http(
         Arc::new(NeverSessionManager::default()),
         config,
     );
-    let app = Router::new().route_service("/mcp", service);
+    let app = Router::new()
+        .route_service("/mcp", service)
+        .route("/metrics", get(metrics))
+        .with_state(lifecycle);
     listening(&format!("http://{local}/mcp"));
 
     let accept = stop.clone();

@@ -6,4 +6,5 @@ mod bad_input;
 mod clients;
 mod killed;
 mod many;
+mod metrics;
 mod support;

@@ -8,7 +8,7 @@ mod handler;
 mod queue;
 
 pub use handler::{Handler, JobError};
-pub use queue::{Claim, JobQueue, QueueError};
+pub use queue::{Claim, JobCounts, JobQueue, QueueError};
 
 use std::fmt;
 use std::str::FromStr;

@@ -57,6 +57,17 @@ impl Diagnostic for QueueError {
     }
 }
 
+/// How many jobs there are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Those that wait.
+    pub waiting: u64,
+    /// Those that run.
+    pub running: u64,
+    /// Those that were given up.
+    pub dead: u64,
+}
+
 /// A worker's hold on a job: what it says about the job counts only as long as nobody else has
 /// taken it up.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +125,9 @@ pub trait JobQueue: Send + Sync + std::fmt::Debug {
 
     /// The jobs in the queue, dead ones too, the oldest first.
     async fn jobs(&self, limit: u32) -> Result<Vec<Job>, QueueError>;
+
+    /// How many jobs there are in each state.
+    async fn counts(&self) -> Result<JobCounts, QueueError>;
 
     /// One job.
     ///

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use armor_core::id::EventId;
-use armor_core::job::{Claim, Job, JobId, JobState, NewJob, Priority};
+use armor_core::job::{Claim, Job, JobCounts, JobId, JobState, NewJob, Priority};
 use armor_core::time::Timestamp;
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
@@ -221,6 +221,24 @@ pub(super) async fn list(pool: &SqlitePool, limit: u32) -> Result<Vec<Job>, Regi
     let sql = format!("SELECT {COLUMNS} FROM jobs ORDER BY id LIMIT ?");
     let found = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(pool).await;
     found.map_err(failed(READ))?.iter().map(job).collect()
+}
+
+pub(super) async fn counts(pool: &SqlitePool) -> Result<JobCounts, RegistryError> {
+    let counts: (i64, i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE status = 'waiting'),
+             count(*) FILTER (WHERE status = 'running'),
+             count(*) FILTER (WHERE status = 'dead')
+         FROM jobs",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(failed(READ))?;
+    let (waiting, running, dead) = counts;
+    Ok(JobCounts {
+        waiting: waiting.cast_unsigned(),
+        running: running.cast_unsigned(),
+        dead: dead.cast_unsigned(),
+    })
 }
 
 pub(super) async fn get(pool: &SqlitePool, id: JobId) -> Result<Option<Job>, RegistryError> {

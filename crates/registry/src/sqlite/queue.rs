@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use armor_core::event::SystemEvent;
-use armor_core::job::{Claim, Job, JobId, JobKind, JobQueue, NewJob, QueueError};
+use armor_core::job::{Claim, Job, JobCounts, JobId, JobKind, JobQueue, NewJob, QueueError};
 use armor_core::time::Timestamp;
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -151,6 +151,11 @@ impl JobQueue for SqliteRegistry {
     async fn jobs(&self, limit: u32) -> Result<Vec<Job>, QueueError> {
         let found = jobs::list(&self.readers, limit).await;
         found.map_err(|error| error.in_queue("be read"))
+    }
+
+    async fn counts(&self) -> Result<JobCounts, QueueError> {
+        let counts = jobs::counts(&self.readers).await;
+        counts.map_err(|error| error.in_queue("be read"))
     }
 
     async fn job(&self, id: JobId) -> Result<Job, QueueError> {

@@ -12,6 +12,7 @@ mod migrations;
 mod model;
 mod opening;
 mod restore;
+mod schema;
 mod spine;
 mod support;
 mod tasks;
