@@ -69,7 +69,7 @@ async fn show(call: Call) -> Result<Outcome, CommandError> {
     let id: DeadLetterId = call.arguments.required("letter")?.parse()?;
     let letter = registry.dead_letter(&id).await?;
     let letter = letter.ok_or_else(|| RetryError::NotFound(id.clone()))?;
-    let stored = registry.read_after(Seq(id.seq.0.saturating_sub(1)), 1).await?;
+    let stored = registry.read_after(Seq(id.seq.0.saturating_sub(1)), 1, None).await?;
     let event = stored.into_iter().next().and_then(Result::ok);
     let text = render::pairs(&[
         ("letter", Some(id.to_string())),

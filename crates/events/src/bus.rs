@@ -129,7 +129,7 @@ impl Feed {
 
     async fn catch_up(&mut self) {
         loop {
-            match self.log.read_after(self.seen, BATCH).await {
+            match self.log.read_after(self.seen, BATCH, None).await {
                 Ok(events) if events.is_empty() => return,
                 Ok(events) => {
                     for stored in events {

@@ -119,7 +119,7 @@ impl Delivery {
     async fn catch_up(&self, consumer: &dyn Consumer, head: Seq) -> Result<bool, LogError> {
         let mut cursor = self.log.cursor(consumer.name()).await?;
         while cursor < head {
-            let batch = self.log.read_after(cursor, BATCH).await?;
+            let batch = self.log.read_after(cursor, BATCH, None).await?;
             let Some(end) = batch.last().map(place) else { break };
             if !self.deliver(consumer, batch, end).await? {
                 return Ok(false);
@@ -208,7 +208,7 @@ impl Delivery {
         let letter = letter.ok_or_else(|| RetryError::NotFound(id.clone()))?;
         let consumer = self.consumers.iter().find(|consumer| consumer.name() == id.consumer);
         let consumer = consumer.ok_or_else(|| RetryError::NoConsumer(id.consumer.clone()))?;
-        let stored = self.log.read_after(Seq(id.seq.0.saturating_sub(1)), 1).await?;
+        let stored = self.log.read_after(Seq(id.seq.0.saturating_sub(1)), 1, None).await?;
         let Some(Ok(event)) = stored.into_iter().next() else {
             return Err(RetryError::Unreadable(id.seq));
         };

@@ -123,8 +123,17 @@ impl Follower {
             if !self.behind {
                 return Ok(None);
             }
-            self.read = self.log.read_after(self.position, BATCH).await?.into();
+            // Up to here the log was read, also where it has nothing of the task.
+            let head = match self.selection.task {
+                Some(_) => self.log.head().await?,
+                None => self.position,
+            };
+            let of = self.selection.task.as_ref();
+            self.read = self.log.read_after(self.position, BATCH, of).await?.into();
             self.behind = !self.read.is_empty();
+            if !self.behind {
+                self.position = self.position.max(head);
+            }
         }
     }
 }
@@ -138,7 +147,8 @@ async fn before_the_last(
     let mut place = log.head().await?;
     let mut left = count;
     while left > 0 && place > Seq::START {
-        let batch = log.read_before(Seq(place.0 + 1), BATCH).await?;
+        let of = selection.task.as_ref();
+        let batch = log.read_before(Seq(place.0 + 1), BATCH, of).await?;
         if batch.is_empty() {
             return Ok(Seq::START);
         }

@@ -65,7 +65,7 @@ async fn whole_log(home: &Home) -> Outcome<Vec<Event>> {
     let mut log = Vec::new();
     let mut places: HashMap<TaskId, u64> = HashMap::new();
     loop {
-        let batch = home.registry.read_after(Seq(log.len() as u64), 1000).await?;
+        let batch = home.registry.read_after(Seq(log.len() as u64), 1000, None).await?;
         if batch.is_empty() {
             return Ok(log);
         }

@@ -137,7 +137,7 @@ async fn engine_however_often_the_server_is_killed_nothing_acknowledged_is_lost(
         layers_agree(&home, &registry, &reference.parse().unwrap()).await;
         server.call("delete_task", json!({ "task_id": reference })).await;
     }
-    let all = registry.read_after(Seq::START, 10_000).await.unwrap();
+    let all = registry.read_after(Seq::START, 10_000, None).await.unwrap();
     assert!(all.iter().map(|event| event.as_ref().unwrap().seq.0).eq(1..=all.len() as u64));
     assert!(registry.check().await.unwrap().is_empty());
     assert!(server.close().await.success());

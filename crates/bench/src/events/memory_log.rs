@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use armor_core::event::{
     Commit, DeadLetter, DeadLetterId, Event, EventLog, LogError, Seq, Stored, Subject,
 };
-use armor_core::id::{IdSource, RandomIds};
+use armor_core::id::{IdSource, RandomIds, TaskId};
 use armor_core::time::{Clock, SystemClock, Timestamp};
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
@@ -44,11 +44,21 @@ impl MemoryLog {
 
 #[async_trait]
 impl EventLog for MemoryLog {
-    async fn read_after(&self, _: Seq, _: u32) -> Result<Vec<Stored>, LogError> {
+    async fn read_after(
+        &self,
+        _: Seq,
+        _: u32,
+        _: Option<&TaskId>,
+    ) -> Result<Vec<Stored>, LogError> {
         Ok(Vec::new())
     }
 
-    async fn read_before(&self, _: Seq, _: u32) -> Result<Vec<Stored>, LogError> {
+    async fn read_before(
+        &self,
+        _: Seq,
+        _: u32,
+        _: Option<&TaskId>,
+    ) -> Result<Vec<Stored>, LogError> {
         Ok(Vec::new())
     }
 

@@ -37,7 +37,7 @@ pub(crate) async fn read_everything(file: &Path) -> Outcome<f64> {
         }
     }
     let mut seen = Seq::START;
-    while let Some(last) = registry.read_after(seen, 512).await?.pop() {
+    while let Some(last) = registry.read_after(seen, 512, None).await?.pop() {
         seen = last?.seq;
     }
     let export = tempfile::tempdir_in(file.parent().ok_or("the file is nowhere")?)?;

@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::error::{Code, Diagnostic};
 use crate::event::{DeadLetter, DeadLetterId, Event, Seq};
+use crate::id::TaskId;
 use crate::time::Timestamp;
 
 /// The name under which a consumer's cursor is kept.
@@ -58,11 +59,21 @@ pub enum Commit {
 /// seen everything up to it.
 #[async_trait]
 pub trait EventLog: Send + Sync + std::fmt::Debug {
-    /// Up to `limit` events after `after`, in order.
-    async fn read_after(&self, after: Seq, limit: u32) -> Result<Vec<Stored>, LogError>;
+    /// Up to `limit` events after `after`, in order; `of` a task alone, if one is given.
+    async fn read_after(
+        &self,
+        after: Seq,
+        limit: u32,
+        of: Option<&TaskId>,
+    ) -> Result<Vec<Stored>, LogError>;
 
-    /// Up to `limit` events before `before`, the newest first.
-    async fn read_before(&self, before: Seq, limit: u32) -> Result<Vec<Stored>, LogError>;
+    /// Up to `limit` events before `before`, the newest first; `of` a task alone, if one is given.
+    async fn read_before(
+        &self,
+        before: Seq,
+        limit: u32,
+        of: Option<&TaskId>,
+    ) -> Result<Vec<Stored>, LogError>;
 
     /// The place before the first event of the moment `at` or later.
     async fn before(&self, at: Timestamp) -> Result<Seq, LogError>;

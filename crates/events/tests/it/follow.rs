@@ -53,12 +53,12 @@ async fn a_follower_begins_at_a_time_or_behind_a_number() {
     for _ in 0..10 {
         registry.create(&task()).await.unwrap();
     }
-    let seventh = registry.read_after(Seq(6), 1).await.unwrap().remove(0).unwrap();
+    let seventh = registry.read_after(Seq(6), 1, None).await.unwrap().remove(0).unwrap();
     let mut since = bus.follow(Start::Since(seventh.at), Selection::ALL).await.unwrap();
     let mut after = bus.follow(Start::After(Seq(8)), Selection::ALL).await.unwrap();
     let first = seqs(&mut since, 1).await[0];
     assert!(first <= 7, "several may have been committed at one moment");
-    let at = registry.read_after(Seq(first - 1), 1).await.unwrap().remove(0).unwrap().at;
+    let at = registry.read_after(Seq(first - 1), 1, None).await.unwrap().remove(0).unwrap().at;
     assert_eq!(at, seventh.at);
     assert_eq!(seqs(&mut after, 2).await, [9, 10]);
     assert!(after.stored().await.unwrap().is_none());

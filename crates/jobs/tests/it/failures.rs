@@ -44,8 +44,13 @@ async fn a_job_that_fails_too_often_is_given_up_and_can_be_retried_or_purged() {
     let given_up = dead(registry.as_ref(), JobId(1)).await;
     assert_eq!((given_up.tries, given_up.strikes), (3, 3));
     assert_eq!(given_up.error.unwrap(), "could not run an errand: the test says so");
-    let log: Vec<Event> =
-        registry.read_after(Seq::START, 9).await.unwrap().into_iter().map(Result::unwrap).collect();
+    let log: Vec<Event> = registry
+        .read_after(Seq::START, 9, None)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(log[0].name(), "system:jobGivenUp");
     assert_eq!(log[0].payload.data()["job"], 1);
 

@@ -40,7 +40,7 @@ impl Home {
     }
 
     pub(crate) async fn events(&self) -> Vec<Event> {
-        let stored = self.registry.read_after(Seq::START, 10_000).await.unwrap();
+        let stored = self.registry.read_after(Seq::START, 10_000, None).await.unwrap();
         stored.into_iter().map(Result::unwrap).collect()
     }
 }

@@ -16,28 +16,40 @@ pub(super) async fn read_after(
     pool: &SqlitePool,
     after: Seq,
     limit: u32,
+    of: Option<&TaskId>,
 ) -> Result<Vec<Stored>, RegistryError> {
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?");
-    read(pool, sql, after, limit).await
+    read(pool, "seq > ?1", "ASC", (after, limit, of)).await
 }
 
 pub(super) async fn read_before(
     pool: &SqlitePool,
     before: Seq,
     limit: u32,
+    of: Option<&TaskId>,
 ) -> Result<Vec<Stored>, RegistryError> {
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?");
-    read(pool, sql, before, limit).await
+    read(pool, "seq < ?1", "DESC", (before, limit, of)).await
 }
 
 async fn read(
     pool: &SqlitePool,
-    sql: String,
-    from: Seq,
-    limit: u32,
+    place: &str,
+    direction: &str,
+    (from, limit, of): (Seq, u32, Option<&TaskId>),
 ) -> Result<Vec<Stored>, RegistryError> {
-    let found = sqlx::query(AssertSqlSafe(sql)).bind(count(from.0)).bind(limit).fetch_all(pool);
-    found.await.map_err(failed(READ))?.iter().map(stored).collect()
+    // Events of a task come in the order of the log, and by that index they are found.
+    let (filter, order) = match of {
+        Some(_) => ("AND task_id = ?3", "task_seq"),
+        None => ("", "seq"),
+    };
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM events WHERE {place} {filter}
+         ORDER BY {order} {direction} LIMIT ?2"
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(count(from.0)).bind(limit);
+    if let Some(task) = of {
+        query = query.bind(task.as_str());
+    }
+    query.fetch_all(pool).await.map_err(failed(READ))?.iter().map(stored).collect()
 }
 
 /// A row of the log; one that is damaged is told by its number.

@@ -135,13 +135,23 @@ async fn hear_the_others(bell: Listener, readers: SqlitePool, news: News) {
 
 #[async_trait]
 impl EventLog for SqliteRegistry {
-    async fn read_after(&self, after: Seq, limit: u32) -> Result<Vec<Stored>, LogError> {
-        let read = events::read_after(&self.readers, after, limit).await;
+    async fn read_after(
+        &self,
+        after: Seq,
+        limit: u32,
+        of: Option<&TaskId>,
+    ) -> Result<Vec<Stored>, LogError> {
+        let read = events::read_after(&self.readers, after, limit, of).await;
         read.map_err(|error| error.in_log("be read"))
     }
 
-    async fn read_before(&self, before: Seq, limit: u32) -> Result<Vec<Stored>, LogError> {
-        let read = events::read_before(&self.readers, before, limit).await;
+    async fn read_before(
+        &self,
+        before: Seq,
+        limit: u32,
+        of: Option<&TaskId>,
+    ) -> Result<Vec<Stored>, LogError> {
+        let read = events::read_before(&self.readers, before, limit, of).await;
         read.map_err(|error| error.in_log("be read"))
     }
 

@@ -32,8 +32,11 @@ pub(super) async fn get(pool: &SqlitePool, task: &TaskId) -> Result<Task, Regist
 pub(super) async fn resolve(pool: &SqlitePool, reference: &str) -> Result<Task, RegistryError> {
     // `~` comes after every character that an id may have.
     let sql = format!(
-        "SELECT {TASK_COLUMNS} FROM tasks WHERE id >= ?1 AND id < ?1 || '~' AND ?1 <> ''
-         UNION SELECT {TASK_COLUMNS} FROM tasks WHERE name = ?1
+        "SELECT * FROM (
+             SELECT {TASK_COLUMNS} FROM tasks WHERE id >= ?1 AND id < ?1 || '~' AND ?1 <> ''
+             ORDER BY id LIMIT ?2)
+         UNION SELECT * FROM (
+             SELECT {TASK_COLUMNS} FROM tasks WHERE name = ?1 ORDER BY created_at LIMIT ?2)
          ORDER BY id LIMIT ?2"
     );
     let found = sqlx::query(AssertSqlSafe(sql))

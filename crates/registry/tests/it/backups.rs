@@ -41,7 +41,8 @@ async fn a_backup_that_is_taken_while_others_write_is_whole_and_opens() {
     for task in &tasks[..usize::try_from(kept).unwrap()] {
         assert_eq!(copy.get(&task.id).await.unwrap(), *task);
     }
-    let last = registry.read_before(armor_core::event::Seq(u64::MAX >> 1), 400).await.unwrap();
+    let last =
+        registry.read_before(armor_core::event::Seq(u64::MAX >> 1), 400, None).await.unwrap();
     let told = last.iter().flatten().filter(|event| event.name() == "system:backupCreated");
     assert_eq!(told.count(), 1);
 }

@@ -72,7 +72,7 @@ async fn a_reader_that_follows_writers_sees_every_event_once_in_order() {
     let mut appended = registry.appended();
     let mut seen = Seq::START;
     while seen.0 < WRITERS * EACH {
-        for event in registry.read_after(seen, 7).await.unwrap() {
+        for event in registry.read_after(seen, 7, None).await.unwrap() {
             let event = event.unwrap();
             assert_eq!(event.seq.0, seen.0 + 1);
             assert!(matches!(event.payload, EventPayload::Task(_)));

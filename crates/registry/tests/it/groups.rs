@@ -82,7 +82,7 @@ async fn followers_are_given_what_was_committed_as_the_log_has_it() {
         let Commit::Ours(events) = commits.recv().await.unwrap() else { panic!("not ours") };
         told.extend(events.iter().cloned());
     }
-    let stored = registry.read_after(Seq::START, 100).await.unwrap();
+    let stored = registry.read_after(Seq::START, 100, None).await.unwrap();
     assert!(told.iter().map(AsRef::as_ref).eq(stored.iter().flatten()));
     assert_eq!(told[5].payload, backup.into());
     assert_eq!(told[5].task(), None);

@@ -32,7 +32,7 @@ async fn a_database_of_each_earlier_schema_opens_with_its_data_and_goes_on() {
         assert_eq!(executions.len(), 1, "what refers to a task is kept");
         let events = registry.events(&done.id, EventQuery::default()).await.unwrap();
         assert!(events.iter().map(Event::task_seq).eq(1..=9));
-        assert_eq!(registry.read_after(Seq::START, 100).await.unwrap().len(), 12);
+        assert_eq!(registry.read_after(Seq::START, 100, None).await.unwrap().len(), 12);
         assert_eq!(registry.cursor("audit").await.unwrap(), Seq(12));
         let found = registry.find("unicode", 10).await.unwrap();
         assert_eq!(found.len(), 1, "old tasks are found by words");

@@ -59,7 +59,7 @@ async fn a_backup_takes_the_place_of_the_database_which_is_kept() {
     let registry = home.open().await;
     assert_eq!(registry.check().await.unwrap(), Vec::<String>::new());
     let log: Result<Vec<Event>, _> =
-        registry.read_after(Seq::START, 9).await.unwrap().into_iter().collect();
+        registry.read_after(Seq::START, 9, None).await.unwrap().into_iter().collect();
     let log = log.unwrap();
     // Before it came: created, created, backupCreated. No number is given twice.
     let places: Vec<_> = log.iter().map(|event| (event.seq.0, event.name())).collect();

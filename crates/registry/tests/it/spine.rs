@@ -46,11 +46,11 @@ async fn every_change_stands_in_the_log_in_order_without_a_gap() {
     );
     assert!(of_one.iter().map(Event::task_seq).eq(1..=7));
 
-    let all = registry.read_after(Seq::START, 100).await.unwrap();
+    let all = registry.read_after(Seq::START, 100, None).await.unwrap();
     assert!(all.iter().flatten().map(|event| event.seq.0).eq(1..=8));
     assert_eq!(registry.head().await.unwrap(), Seq(8));
     assert_eq!(*registry.appended().borrow(), Seq(8));
-    let part = registry.read_after(Seq(3), 2).await.unwrap();
+    let part = registry.read_after(Seq(3), 2, None).await.unwrap();
     assert!(part.iter().flatten().map(|event| event.seq.0).eq(4..=5));
 }
 
