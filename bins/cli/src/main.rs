@@ -55,11 +55,13 @@ async fn run(parsed: Parsed, environment: Environment) -> ExitCode {
             };
             let context = armor.context().clone();
             let call = Call { context, arguments, console, cancelled: cancelled.clone() };
-            let Some(code) = to_its_end(run(call), &cancelled, json).await else {
-                return ExitCode::from(INTERRUPTED);
-            };
-            armor.close().await;
-            code
+            if let Some(code) = to_its_end(run(call), &cancelled, json).await {
+                armor.close().await;
+                code
+            } else {
+                armor.leave().await;
+                ExitCode::from(INTERRUPTED)
+            }
         }
         Run::Closed(run) => {
             let home = match builder.closed() {

@@ -50,7 +50,9 @@ impl Builder {
     }
 
     /// Runs a hook at its point of every task's life, in this process. A hook of equal priority runs
-    /// behind those that were added before it.
+    /// behind those that were added before it. Programs with hooks behind changes that work on one
+    /// home at different times have to add the same ones: what one of them has dealt with is dealt
+    /// with.
     #[must_use]
     pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
         self.hooks.push(hook);
@@ -239,6 +241,11 @@ impl Armor {
     /// Follows the events that match, from now on.
     pub fn subscribe(&self, pattern: Pattern) -> Subscription {
         self.lifecycle().bus().subscribe(pattern)
+    }
+
+    /// Lets go at once: what is not done is done by whoever opens the home next.
+    pub async fn leave(self) {
+        self.workers.stop(Duration::ZERO).await;
     }
 
     /// Waits, for a bounded time, until the consumers have written what was committed, and lets go

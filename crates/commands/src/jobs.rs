@@ -95,13 +95,18 @@ async fn retry(call: Call) -> Result<Outcome, CommandError> {
 async fn purge(call: Call) -> Result<Outcome, CommandError> {
     let queue = call.context.lifecycle.queue();
     let purged = match (call.arguments.get("job"), call.arguments.has("all")) {
-        (Some(id), false) => vec![queue.purge(id.parse()?).await?.id],
+        (Some(id), false) => {
+            let id = id.parse()?;
+            queue.purge(id).await?;
+            vec![id]
+        }
         (None, true) => {
             let mut dead = queue.jobs(u32::MAX).await?;
             dead.retain(|job| job.state == JobState::Dead);
             let mut purged = Vec::new();
             for job in dead {
-                purged.push(queue.purge(job.id).await?.id);
+                queue.purge(job.id).await?;
+                purged.push(job.id);
             }
             purged
         }

@@ -121,6 +121,7 @@ pub trait Hook: Send + Sync + fmt::Debug {
     }
 
     /// Runs. The task is as it was before the change, or as it is when an after-hook gets to run.
+    /// A before-hook runs while the task is locked: it must not ask for a change of the same task.
     ///
     /// # Errors
     /// Before a change: the change is refused. Behind one: the failure is noted, and the hooks

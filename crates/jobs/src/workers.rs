@@ -16,6 +16,9 @@ use crate::worker::Worker;
 /// at again when nothing stirs.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long jobs that are left have to be put back into the queue.
+const PUTTING_BACK: Duration = Duration::from_secs(2);
+
 /// What workers are told.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -107,7 +110,9 @@ impl Workers {
         if tokio::time::timeout(limit, self.running.wait()).await.is_err() {
             tracing::info!("jobs are left for the next who opens the home");
             self.stop.working.cancel();
-            self.running.wait().await;
+            if tokio::time::timeout(PUTTING_BACK, self.running.wait()).await.is_err() {
+                tracing::warn!("jobs are taken up again only when their time has run out");
+            }
         }
     }
 }

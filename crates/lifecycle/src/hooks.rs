@@ -5,7 +5,8 @@
 //! change is part of the change's own transaction; after-hooks are jobs that follow from it, so a
 //! slow one holds up neither the change nor any consumer, and none is forgotten by a kill. Only
 //! processes that have after-hooks follow the log for them: those that have none do not take them
-//! for done.
+//! for done. Those of one home that have some have to have the same ones: they share one place in
+//! the log.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,9 +14,7 @@ use std::time::Duration;
 
 use armor_core::config::HookSettings;
 use armor_core::error::Diagnostic;
-use armor_core::event::{
-    Consumer, ConsumerError, ConsumerName, Event, Fault, HookEvent, LogError, Seq,
-};
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault, HookEvent, LogError};
 use armor_core::hook::{Hook, HookFailure, HookPoint, When};
 use armor_core::id::TaskId;
 use armor_core::job::{Handler, Job, JobError, JobKind, JobQueue, NewJob, Priority};
@@ -117,9 +116,7 @@ impl AfterHooks {
     /// # Errors
     /// When its place in the log cannot be read or kept.
     pub async fn open(hooks: Hooks, registry: Arc<dyn Registry>) -> Result<Self, LogError> {
-        if registry.cursor(CONSUMER).await? == Seq::START {
-            registry.advance(CONSUMER, registry.head().await?).await?;
-        }
+        registry.begin(CONSUMER, registry.head().await?).await?;
         Ok(Self { hooks, queue: registry })
     }
 

@@ -1,7 +1,7 @@
 //! What is put right when a home is opened: executions whose watcher died, sandboxes that no live
 //! task needs.
 
-use armor_core::event::{EventPayload, TaskEvent};
+use armor_core::event::{Event, EventPayload, TaskEvent};
 use armor_core::execution::{ExecutionEnd, ExecutionStatus};
 use armor_core::id::TaskId;
 use armor_registry::{EventQuery, RegistryError};
@@ -78,7 +78,9 @@ impl Lifecycle {
 
     async fn was_deleted(&self, task: &TaskId) -> Result<bool, LifecycleError> {
         let events = self.parts.registry.events(task, EventQuery::default()).await?;
-        let last = events.last().map(|event| &event.payload);
-        Ok(matches!(last, Some(EventPayload::Task(TaskEvent::Deleted { .. }))))
+        // Not the last one alone: an after-hook may fail behind it. An id is not used again.
+        let is_deletion =
+            |event: &Event| matches!(event.payload, EventPayload::Task(TaskEvent::Deleted { .. }));
+        Ok(events.iter().any(is_deletion))
     }
 }

@@ -161,17 +161,11 @@ impl AuditTrail {
                 folder.create().map_err(Self::failed)?;
                 let events = self.registry.events(&task.id, EventQuery::default()).await;
                 let events = events.map_err(Self::failed)?;
-                let path = folder.audit_file();
-                let differs = || -> io::Result<bool> {
-                    let text = chained(&End::start(), events.iter())?;
-                    Ok(path.exists() && fs::read(&path)? != text)
-                };
-                if differs().map_err(io_error("read", &path)).map_err(Self::failed)? {
-                    let kept = path.with_file_name(format!("audit-before-{restored}.jsonl"));
-                    let set_aside = fs::rename(&path, &kept).map_err(io_error("rename", &path));
-                    set_aside.map_err(Self::failed)?;
-                }
-                if !path.exists() {
+                let text = chained(&End::start(), events.iter());
+                let text = text.map_err(io_error("chain the lines of", &folder.audit_file()));
+                let is_whole =
+                    keep_what_the_table_lacks(&folder, &text.map_err(Self::failed)?, restored);
+                if !is_whole.map_err(Self::failed)? {
                     self.rewrite(&task.id, &folder).await?;
                 }
             }
@@ -215,6 +209,30 @@ impl Consumer for AuditTrail {
         }
         Ok(())
     }
+}
+
+/// Gives another name to a file that says more, or something else, than the table, whose text is
+/// given. True when it says the same; one that is only shorter stays.
+fn keep_what_the_table_lacks(
+    folder: &TaskFolder,
+    text: &[u8],
+    restored: Seq,
+) -> Result<bool, StorageError> {
+    let path = folder.audit_file();
+    let file = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read.map_err(io_error("read", &path))?,
+    };
+    if text.starts_with(&file) {
+        return Ok(text.len() == file.len());
+    }
+    let kept = path.with_file_name(format!("audit-before-{restored}.jsonl"));
+    if kept.exists() {
+        let what = io::Error::new(io::ErrorKind::AlreadyExists, kept.display().to_string());
+        return Err(io_error("set aside", &path)(what));
+    }
+    fs::rename(&path, &kept).map_err(io_error("set aside", &path))?;
+    Ok(false)
 }
 
 fn chained<'a>(end: &End, events: impl Iterator<Item = &'a Event>) -> io::Result<Vec<u8>> {

@@ -91,9 +91,13 @@ impl TaskFolders {
     pub async fn empty_trash(&self) -> Result<Freed, StorageError> {
         // One at a time: each would find the other's files gone.
         let lock = self.locks().join(".trash");
-        let _lock = FileLock::hold(&lock).await.map_err(io_error("lock", lock))?;
+        let lock = FileLock::hold(&lock).await.map_err(io_error("lock", lock))?;
         let trash = self.trash();
-        let emptying = tokio::task::spawn_blocking(move || trash::empty(&trash));
+        let emptying = tokio::task::spawn_blocking(move || {
+            // Held until the end, also when nobody waits for it any more.
+            let _lock = lock;
+            trash::empty(&trash)
+        });
         emptying.await.map_err(io::Error::other).flatten().map_err(io_error("empty", self.trash()))
     }
 

@@ -59,9 +59,15 @@ fn remove(root: &OwnedFd, name: &CString, counter: &mut u64, freed: &mut Freed) 
         if FileType::from_raw_mode(metadata.st_mode) == FileType::Directory {
             // Moving a folder needs the right to write to it, which its mode may deny its owner.
             drop(open_folder(&folder, &inner)?);
-            *counter += 1;
-            let moved = format!(".{}-{counter}", std::process::id());
-            renameat(&folder, inner.as_c_str(), root, moved)?;
+            loop {
+                *counter += 1;
+                let moved = format!(".{}-{counter}", std::process::id());
+                match renameat(&folder, inner.as_c_str(), root, moved) {
+                    // Left by a process of the same number that was killed.
+                    Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {}
+                    moved => break moved?,
+                }
+            }
         } else {
             unlinkat(&folder, inner.as_c_str(), AtFlags::empty())?;
             freed.files += 1;

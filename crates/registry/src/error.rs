@@ -239,7 +239,7 @@ impl Diagnostic for RegistryError {
                 "End every armor and armor-mcp that works on this home, then repeat.".to_owned()
             }
             Self::OtherHome { .. } => {
-                "Use a backup of this home, or restore it into the home that it is of.".to_owned()
+                "Use a backup of this home; or move the database away first, if it was made by accident.".to_owned()
             }
             Self::Unanswered => "Open the home again and look before repeating it.".to_owned(),
             Self::Closed => "Open the home again.".to_owned(),

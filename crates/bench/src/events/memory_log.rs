@@ -74,6 +74,10 @@ impl EventLog for MemoryLog {
         Ok(Seq::START)
     }
 
+    async fn begin(&self, _: &'static str, _: Seq) -> Result<(), LogError> {
+        Ok(())
+    }
+
     async fn advance(&self, _: &'static str, _: Seq) -> Result<(), LogError> {
         Ok(())
     }

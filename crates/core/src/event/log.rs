@@ -84,6 +84,9 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// How far `consumer` has come. [`Seq::START`] for one that is new.
     async fn cursor(&self, consumer: ConsumerName) -> Result<Seq, LogError>;
 
+    /// Notes that `consumer` begins at this place, if it never followed the log before.
+    async fn begin(&self, consumer: ConsumerName, at: Seq) -> Result<(), LogError>;
+
     /// Notes that `consumer` has dealt with everything up to `to`. A cursor never goes back.
     async fn advance(&self, consumer: ConsumerName, to: Seq) -> Result<(), LogError>;
 

@@ -256,8 +256,8 @@ pub enum SystemEvent {
     BackupRestored {
         /// The backup.
         path: PathBuf,
-        /// Where the database that was replaced is kept.
-        replaced: PathBuf,
+        /// Where the database that was replaced is kept, if there was one.
+        replaced: Option<PathBuf>,
     },
     /// A job failed so often that it is not tried any more.
     #[serde(rename = "system:jobGivenUp")]
@@ -494,7 +494,7 @@ mod tests {
             SystemEvent::BackupCreated { path: "/backups/a.db".into(), bytes: 4096 }.into(),
             SystemEvent::BackupRestored {
                 path: "/backups/a.db".into(),
-                replaced: "/backups/b.db".into(),
+                replaced: Some("/backups/b.db".into()),
             }
             .into(),
             SystemEvent::JobGivenUp {

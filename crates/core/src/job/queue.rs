@@ -145,7 +145,7 @@ pub trait JobQueue: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`QueueError::NotFound`]; [`QueueError::State`] when it is not dead.
-    async fn purge(&self, id: JobId) -> Result<Job, QueueError>;
+    async fn purge(&self, id: JobId) -> Result<(), QueueError>;
 
     /// Changes with every change of the queue, also by another process.
     fn stirred(&self) -> watch::Receiver<u64>;

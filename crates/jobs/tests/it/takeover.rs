@@ -88,7 +88,7 @@ async fn workers_that_stop_put_back_what_they_leave() {
     assert!(left.iter().all(|job| matches!(job.state, JobState::Waiting { .. })), "{left:?}");
     assert_eq!(
         left.iter().map(|job| (job.tries, job.strikes)).collect::<Vec<_>>(),
-        [(1, 0), (0, 0)]
+        [(0, 0), (0, 0)]
     );
 
     let mut office = Office::open(&registry, settings(1));

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use armor_core::event::{Consumer, Event};
+use armor_core::event::{Consumer, Event, SystemEvent};
 use armor_core::id::AgentId;
 use armor_core::time::{Clock, SystemClock};
 use armor_persistence::{AuditTrail, audit};
+use armor_registry::EventQuery;
 use proptest::prelude::*;
 
 use crate::support::Home;
@@ -118,5 +119,35 @@ proptest! {
                 assert!(audit::verify(&folder).is_err(), "{}", String::from_utf8_lossy(&forged));
             }
         });
+    }
+}
+
+// R14, R32: what the backup does not know is kept, also when the event is given twice.
+#[tokio::test]
+async fn what_the_table_lacks_after_a_restoration_is_kept_once_and_for_all() {
+    let home = Home::new().await;
+    let task = busy_task(&home).await;
+    let folder = home.folders.of(&task.id);
+    let trail = AuditTrail::new(home.folders.clone(), home.registry.clone());
+    // The file is that of another history of the task: with lines that the table does not know.
+    let other = Home::new().await;
+    let others = AuditTrail::new(home.folders.clone(), other.registry.clone());
+    other.registry.create(&task).await.unwrap();
+    others.apply(&other.events().await).await.unwrap();
+    let lost = fs::read(folder.audit_file()).unwrap();
+
+    let restored = SystemEvent::BackupRestored { path: "a".into(), replaced: None };
+    home.registry.announce(restored).await.unwrap();
+    let events = home.events().await;
+    let event = events.last().unwrap().clone();
+    let kept = folder.audit_file().with_file_name(format!("audit-before-{}.jsonl", event.seq));
+    for _ in 0..2 {
+        trail.apply(std::slice::from_ref(&event)).await.unwrap();
+        assert_eq!(fs::read(&kept).unwrap(), lost);
+        let table = home.registry.events(&task.id, EventQuery::default()).await.unwrap();
+        assert_eq!(ids_in(&folder), ids(&table));
+        // The table goes on before the event is given again.
+        let detached = task.attach(AgentId::parse("late").unwrap(), SystemClock.now()).unwrap();
+        home.registry.append(&task.id, &detached.events).await.unwrap();
     }
 }

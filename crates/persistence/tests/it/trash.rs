@@ -28,6 +28,9 @@ async fn any_tree_is_removed_and_nothing_that_it_points_to() {
     let task = TaskId::parse("t1").unwrap();
     let folder = folders.of(&task);
     folder.create().unwrap();
+    // Left by a process of our number that was killed at it.
+    let left = format!("trash/.{}-1/left", std::process::id());
+    fs::create_dir_all(home.path().join(left)).unwrap();
     let workspace = folder.workspace();
     fs::create_dir_all(workspace.join("locked/inner")).unwrap();
     fs::write(workspace.join("locked/inner/file"), "12345").unwrap();

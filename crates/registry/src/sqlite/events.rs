@@ -111,6 +111,20 @@ pub(super) async fn cursor(pool: &SqlitePool, consumer: &str) -> Result<Seq, Reg
     seq(cursor.unwrap_or(0))
 }
 
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+    consumer: &str,
+    at: Seq,
+) -> Result<(), RegistryError> {
+    sqlx::query("INSERT INTO cursors (consumer, seq) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        .bind(consumer)
+        .bind(count(at.0))
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed("keep a cursor"))
+}
+
 pub(super) async fn advance(
     connection: &mut SqliteConnection,
     consumer: &str,

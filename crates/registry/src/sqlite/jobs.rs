@@ -75,12 +75,20 @@ pub(super) async fn claim(
         .bind(now.as_micros())
         .bind(until.as_micros())
         .bind(now.plus(HORIZON).as_micros())
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await
         .map_err(failed("take up a job"))?;
     let Some(row) = taken else { return Ok(None) };
     let token: i64 = row.try_get(10).map_err(failed(READ))?;
-    Ok(Some(Claim { job: job(&row)?, token: token.cast_unsigned() }))
+    match job(&row) {
+        Ok(job) => Ok(Some(Claim { job, token: token.cast_unsigned() })),
+        Err(error) => {
+            let id: i64 = row.try_get(0).map_err(failed(READ))?;
+            let reason = armor_core::error::chain(&error);
+            tracing::error!(job = id, reason, "a job that cannot be read is given up");
+            give_up(connection, Held { id, token }, &reason).await.map(|_| None)
+        }
+    }
 }
 
 pub(super) async fn extend(
@@ -114,7 +122,7 @@ pub(super) async fn finish(
 }
 
 /// The strike that a job was given when it was taken up, in case that its worker dies of it, is
-/// taken back unless it earned it.
+/// taken back unless it earned it; so is the try, if it was left without a failure.
 pub(super) async fn put_back(
     connection: &mut SqliteConnection,
     held: Held,
@@ -124,7 +132,8 @@ pub(super) async fn put_back(
 ) -> Result<bool, RegistryError> {
     let back = sqlx::query(
         "UPDATE jobs SET status = 'waiting', owner = NULL, due_at = ?3,
-             error = coalesce(?4, error), strikes = strikes - NOT ?5
+             error = coalesce(?4, error), strikes = strikes - NOT ?5,
+             tries = tries - (?4 IS NULL)
          WHERE id = ?1 AND token = ?2 AND status = 'running'",
     )
     .bind(held.id)
@@ -156,22 +165,23 @@ pub(super) async fn give_up(
     Ok(given_up.rows_affected() == 1)
 }
 
-/// Makes a job due at `now`, unless it runs. False when nothing changed.
+/// Makes a job due at `now`, unless it runs; none when nothing changed.
 pub(super) async fn retry(
     connection: &mut SqliteConnection,
     id: JobId,
     now: Timestamp,
-) -> Result<bool, RegistryError> {
-    let revived = sqlx::query(
+) -> Result<Option<Job>, RegistryError> {
+    let sql = format!(
         "UPDATE jobs SET status = 'waiting', due_at = ?2, strikes = 0
-         WHERE id = ?1 AND status <> 'running'",
-    )
-    .bind(count(id.0))
-    .bind(now.as_micros())
-    .execute(connection)
-    .await
-    .map_err(failed(WRITE))?;
-    Ok(revived.rows_affected() == 1)
+         WHERE id = ?1 AND status <> 'running' RETURNING {COLUMNS}"
+    );
+    let revived = sqlx::query(AssertSqlSafe(sql))
+        .bind(count(id.0))
+        .bind(now.as_micros())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed(WRITE))?;
+    revived.as_ref().map(job).transpose()
 }
 
 /// Removes a job that is dead. False when it is not.
@@ -220,7 +230,13 @@ pub(super) async fn first_of(pool: &SqlitePool, key: &str) -> Result<Option<Job>
 pub(super) async fn list(pool: &SqlitePool, limit: u32) -> Result<Vec<Job>, RegistryError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs ORDER BY id LIMIT ?");
     let found = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(pool).await;
-    found.map_err(failed(READ))?.iter().map(job).collect()
+    let found = found.map_err(failed(READ))?;
+    Ok(found.iter().filter_map(|row| job(row).inspect_err(passed_over).ok()).collect())
+}
+
+fn passed_over(error: &RegistryError) {
+    let reason = armor_core::error::chain(error);
+    tracing::error!(reason, "a job that cannot be read is left out");
 }
 
 pub(super) async fn counts(pool: &SqlitePool) -> Result<JobCounts, RegistryError> {

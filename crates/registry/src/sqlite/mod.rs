@@ -170,6 +170,14 @@ impl EventLog for SqliteRegistry {
         cursor.map_err(|error| error.in_log("find a consumer's cursor"))
     }
 
+    async fn begin(&self, consumer: &'static str, at: Seq) -> Result<(), LogError> {
+        let begun = self
+            .writer
+            .run(move |connection| Box::pin(events::begin(connection, consumer, at)))
+            .await;
+        begun.map_err(|error| error.in_log("keep a consumer's cursor"))
+    }
+
     async fn advance(&self, consumer: &'static str, to: Seq) -> Result<(), LogError> {
         let advanced = self
             .writer

@@ -169,17 +169,15 @@ impl JobQueue for SqliteRegistry {
             .writer
             .run(move |connection| Box::pin(jobs::retry(connection, id, clock.now())))
             .await;
-        if self.noted("retry a job", revived)? {
-            self.job(id).await
-        } else {
-            Err(self.unchanged(id).await)
+        match self.noted("retry a job", revived)? {
+            Some(job) => Ok(job),
+            None => Err(self.unchanged(id).await),
         }
     }
 
-    async fn purge(&self, id: JobId) -> Result<Job, QueueError> {
-        let job = self.job(id).await?;
+    async fn purge(&self, id: JobId) -> Result<(), QueueError> {
         let purged = self.writer.run(move |connection| Box::pin(jobs::purge(connection, id))).await;
-        if self.noted("purge a job", purged)? { Ok(job) } else { Err(self.unchanged(id).await) }
+        if self.noted("purge a job", purged)? { Ok(()) } else { Err(self.unchanged(id).await) }
     }
 
     fn stirred(&self) -> watch::Receiver<u64> {

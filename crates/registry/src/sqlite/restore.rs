@@ -14,7 +14,7 @@ use armor_core::file_lock::FileLock;
 use armor_core::id::{HomeId, IdSource};
 use armor_core::time::{Clock, Timestamp};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use crate::RegistryError;
 use crate::sqlite::failure::{corrupt, failed};
@@ -59,14 +59,12 @@ async fn replace(
     ids: &dyn IdSource,
 ) -> Result<Restored, RegistryError> {
     let now = clock.now();
+    remove_second_names(place).map_err(io_error)?;
     let old = Old::look(place).await;
     let is_there = place.try_exists().map_err(io_error)?;
     let replaced = is_there.then(|| replaced_name(place, now));
     copy(backup, new).map_err(io_error)?;
-    let fact = SystemEvent::BackupRestored {
-        path: backup.to_owned(),
-        replaced: replaced.clone().unwrap_or_default(),
-    };
+    let fact = SystemEvent::BackupRestored { path: backup.to_owned(), replaced: replaced.clone() };
     prepare(new, &old, fact, clock, ids).await?;
     if let Some(replaced) = &replaced {
         keep(place, replaced).map_err(io_error)?;
@@ -111,13 +109,15 @@ async fn prepare(
     clock: &dyn Clock,
     ids: &dyn IdSource,
 ) -> Result<(), RegistryError> {
+    must_be_ours(new).await?;
     let mut opened = open::open(new, Durability::Full, clock, ids).await?;
     let checked = async {
         let found = check::check(&opened.readers).await?;
         if !found.is_empty() {
             return Err(corrupt("use the backup", found.join("; ")));
         }
-        if let Some(ours) = &old.home
+        // A home without an event was made by accident, after the real one was lost.
+        if let (Some(ours), Some(_)) = (&old.home, old.events)
             && ours != opened.home.as_str()
         {
             let theirs = opened.home.clone();
@@ -127,27 +127,59 @@ async fn prepare(
             });
         }
         // No number of an event is given twice: who has seen the old ones goes on behind them.
-        if let Some(events) = old.events {
-            raise_sequence(&mut opened.writer, events).await?;
-        }
+        raise_sequence(&mut opened.writer, old.events).await?;
         announce_alone(&mut opened.writer, fact, clock, ids).await
     };
     let checked = checked.await;
     opened.readers.close().await;
-    // The last one to close writes the write-ahead log into the file and removes it.
+    let settled = settle(&mut opened.writer).await;
     let closed = opened.writer.close().await.map_err(failed(ACTION));
-    checked.and(closed)?;
+    checked.and(settled).and(closed)?;
+    if beside(new, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        let what = "its write-ahead log could not be written into the file";
+        return Err(io_error(io::Error::other(what)));
+    }
     File::open(new).and_then(|file| file.sync_all()).map_err(io_error)
 }
 
-async fn raise_sequence(writer: &mut SqliteConnection, events: i64) -> Result<(), RegistryError> {
+/// A backup says whose it is. A file that does not is none.
+async fn must_be_ours(new: &Path) -> Result<(), RegistryError> {
+    const READ: &str = "use the backup";
+    let options = SqliteConnectOptions::new().filename(new);
+    let mut connection = options.connect().await.map_err(failed(READ))?;
+    let home = "SELECT value FROM home WHERE key = 'id'";
+    let home = sqlx::query_scalar::<_, String>(home).fetch_optional(&mut connection).await;
+    let closed = connection.close().await.map_err(failed(READ));
+    match home {
+        Ok(Some(_)) => closed,
+        _ => Err(corrupt(READ, "it is no database of Armor's")),
+    }
+}
+
+/// Writes the write-ahead log into the file, which closing only tries.
+async fn settle(writer: &mut SqliteConnection) -> Result<(), RegistryError> {
+    let settled = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await;
+    let is_busy: bool = settled.and_then(|row| row.try_get(0)).map_err(failed(ACTION))?;
+    if is_busy { Err(io_error(io::Error::other("somebody reads the copy"))) } else { Ok(()) }
+}
+
+/// How many numbers are left out where it is not known how many were given.
+const GAP: i64 = 1_000_000;
+
+async fn raise_sequence(
+    writer: &mut SqliteConnection,
+    given: Option<i64>,
+) -> Result<(), RegistryError> {
+    let own = "SELECT coalesce(max(seq), 0) FROM events";
+    let own: i64 = sqlx::query_scalar(own).fetch_one(&mut *writer).await.map_err(failed(ACTION))?;
+    let given = given.unwrap_or(own + GAP);
     // The row is there as soon as there was an event.
     sqlx::query("INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')")
         .execute(&mut *writer)
         .await
         .map_err(failed(ACTION))?;
     sqlx::query("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'")
-        .bind(events)
+        .bind(given)
         .execute(writer)
         .await
         .map(drop)
@@ -168,7 +200,6 @@ fn copy(backup: &Path, new: &Path) -> io::Result<()> {
 /// Gives the old database a second name, and its write-ahead log, which is empty unless the database
 /// is damaged.
 fn keep(place: &Path, replaced: &Path) -> io::Result<()> {
-    remove_second_names(place)?;
     second_name(place, replaced)?;
     let log = beside(place, "-wal");
     if log.metadata().is_ok_and(|log| log.len() > 0) {
@@ -184,7 +215,10 @@ fn second_name(file: &Path, name: &Path) -> io::Result<()> {
 
 /// Removes names that a restoration gave to the database before it was killed.
 fn remove_second_names(place: &Path) -> io::Result<()> {
-    let database = place.metadata()?;
+    let database = match place.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
     let Some(folder) = place.parent() else { return Ok(()) };
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -192,7 +226,13 @@ fn remove_second_names(place: &Path) -> io::Result<()> {
         let is_it =
             |file: fs::Metadata| (file.dev(), file.ino()) == (database.dev(), database.ino());
         if named && path.metadata().is_ok_and(is_it) {
-            remove(&beside(&path, "-wal"))?;
+            let (kept, log) = (beside(&path, "-wal"), beside(place, "-wal"));
+            if kept.exists() && !log.exists() {
+                // It was killed when it had taken the log from the first name already.
+                fs::rename(kept, log)?;
+            } else {
+                remove(&kept)?;
+            }
             remove(&path)?;
         }
     }

@@ -7,6 +7,7 @@ mod concurrency;
 mod executions;
 mod find;
 mod groups;
+mod jobs;
 mod leases;
 mod migrations;
 mod model;

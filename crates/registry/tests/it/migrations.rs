@@ -7,7 +7,11 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::support::{Home, agent};
 
-const EARLIER: &[(&str, &str)] = &[("0001", include_str!("../fixtures/schema_0001.sql"))];
+/// Those that a program was ever released with.
+const EARLIER: &[(&str, &str)] = &[
+    ("0001", include_str!("../fixtures/schema_0001.sql")),
+    ("0004", include_str!("../fixtures/schema_0004.sql")),
+];
 
 // R10: versioned migrations keep existing data.
 #[tokio::test]

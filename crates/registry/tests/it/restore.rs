@@ -30,6 +30,12 @@ async fn home_with_backup() -> (Home, Backup) {
     (home, backup)
 }
 
+fn file(home: &Home, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = home.folder().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 async fn names(home: &Home) -> Vec<String> {
     let registry = home.open().await;
     let found = registry.recent(9).await.unwrap();
@@ -92,7 +98,21 @@ async fn a_database_that_somebody_has_open_is_not_replaced() {
 async fn a_database_that_is_lost_or_damaged_is_restored() {
     let (home, backup) = home_with_backup().await;
     std::fs::remove_file(home.path()).unwrap();
+    assert_eq!(
+        restore(&home, &file(&home, "empty.db", b"")).await.unwrap_err().code(),
+        Code::DatabaseCorrupt
+    );
     assert_eq!(restore(&home, &backup.path).await.unwrap().replaced, None);
+    assert_eq!(names(&home).await, ["old"]);
+    // It is not known which numbers of events were given.
+    let registry = home.open().await;
+    assert!(registry.head().await.unwrap() > Seq(1_000_000));
+    registry.close().await;
+    drop(registry);
+    std::fs::remove_file(home.path()).unwrap();
+    // Somebody opens the home before it is restored.
+    assert_eq!(names(&home).await, Vec::<String>::new());
+    restore(&home, &backup.path).await.unwrap();
     assert_eq!(names(&home).await, ["old"]);
 
     std::fs::write(home.path(), "this is a letter, not a database. ".repeat(300)).unwrap();
@@ -105,11 +125,7 @@ async fn a_database_that_is_lost_or_damaged_is_restored() {
 async fn a_backup_that_is_no_good_is_refused_and_nothing_changes() {
     let (home, backup) = home_with_backup().await;
     let whole = std::fs::read(&backup.path).unwrap();
-    let file = |name: &str, bytes: &[u8]| -> PathBuf {
-        let path = home.folder().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
+    let file = |name: &str, bytes: &[u8]| file(&home, name, bytes);
     let mut damaged = whole.clone();
     // Pages of tables and indexes, as a failing disk would leave them.
     for page in damaged.chunks_mut(4096).skip(8) {
@@ -120,6 +136,7 @@ async fn a_backup_that_is_no_good_is_refused_and_nothing_changes() {
     let (other, others) = home_with_backup().await;
     let cases = [
         (file("letter.db", b"a letter"), Code::DatabaseCorrupt),
+        (file("empty.db", b""), Code::DatabaseCorrupt),
         (file("torn.db", &whole[..whole.len() / 2]), Code::DatabaseCorrupt),
         (file("damaged.db", &damaged), Code::DatabaseCorrupt),
         (home.folder().join("nowhere.db"), Code::DatabaseIo),

@@ -24,8 +24,8 @@ impl Connection {
         Ok(self.open.insert(open))
     }
 
-    /// Undoes a transaction that failed. After anything but a refusal the connection is given up,
-    /// since nobody knows what state it is in.
+    /// Undoes a transaction that failed. Where that cannot be done, the connection is given up, since
+    /// nobody knows what state it is in.
     pub(super) async fn recover(&mut self, error: &RegistryError) {
         let Some(open) = &mut self.open else { return };
         // A transaction that SQLite has undone by itself is no longer there: that is no error.

@@ -35,8 +35,10 @@ use crate::sqlite::bell::Bell;
 
 /// How many asks may wait before callers wait to hand theirs over.
 const WAITING: usize = 4096;
-/// The part of a transaction's time that is waited for others to join the next.
+/// The part of a transaction's time that is waited for others to join the next, and the most of it:
+/// a transaction that took long has waited for the disk, or for another process.
 const PART: u32 = 8;
+const LONGEST: Duration = Duration::from_millis(1);
 /// How many commits a follower may be behind before it reads the log instead.
 const NEWS: usize = 1024;
 
@@ -177,7 +179,7 @@ impl Gathering {
             {
                 waiting.push_back(ask);
             }
-            if waiting.len() >= wanted || start.elapsed() > self.last / PART {
+            if waiting.len() >= wanted || start.elapsed() > (self.last / PART).min(LONGEST) {
                 return;
             }
             tokio::task::yield_now().await;
@@ -210,7 +212,7 @@ impl Worker {
             if let [Ask { deed: Deed::Close, .. }] = group.as_slice() {
                 asks.close();
                 // Who asked behind it is told that nothing happens any more.
-                while let Ok(late) = asks.try_recv() {
+                while let Some(late) = waiting.pop_front().or_else(|| asks.try_recv().ok()) {
                     answer(late.reply, Err(RegistryError::Closed));
                 }
                 break;
