@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use armor_core::config::HookSettings;
-use armor_core::error::Diagnostic;
 use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault, HookEvent, LogError};
 use armor_core::hook::{Hook, HookFailure, HookPoint, When};
 use armor_core::id::TaskId;
@@ -142,12 +141,8 @@ impl Consumer for AfterHooks {
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
         let jobs: Vec<_> = events.iter().filter_map(|event| self.job(event)).collect();
-        self.queue.enqueue(&jobs).await.map_err(|error| ConsumerError {
-            consumer: self.name(),
-            action: "keep its jobs".to_owned(),
-            fault: Fault::of(error.code()),
-            source: Box::new(error),
-        })
+        let kept = self.queue.enqueue(&jobs).await;
+        kept.map_err(|error| ConsumerError::new(self.name(), "keep its jobs", error))
     }
 }
 
@@ -193,20 +188,16 @@ impl Handler for RunAfterHooks {
             Ok(task) => task,
             // It was deleted since: there is nothing to run on.
             Err(RegistryError::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(failed("read the task", error)),
+            Err(error) => return Err(JobError::new("read the task", error)),
         };
         for hook in self.hooks.at(point) {
             if let Err(HookFailure(reason)) = run(hook, &task).await {
                 tracing::warn!(task = %id, hook = hook.name(), %point, reason, "a hook failed");
                 let fact = HookEvent::Failed { point, hook: hook.name().to_owned(), reason };
                 let noted = self.registry.append(&id, &[fact.into()]).await;
-                noted.map_err(|e| failed("note that a hook failed", e))?;
+                noted.map_err(|e| JobError::new("note that a hook failed", e))?;
             }
         }
         Ok(())
     }
-}
-
-fn failed(action: &str, error: impl Diagnostic + Send + Sync + 'static) -> JobError {
-    JobError { action: action.to_owned(), fault: Fault::of(error.code()), source: Box::new(error) }
 }

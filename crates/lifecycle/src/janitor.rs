@@ -6,10 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use armor_core::error::Diagnostic;
-use armor_core::event::{
-    Consumer, ConsumerError, ConsumerName, Event, EventPayload, Fault, TaskEvent,
-};
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, EventPayload, TaskEvent};
 use armor_core::id::TaskId;
 use armor_core::job::{Handler, Job, JobError, JobKind, JobQueue, NewJob, Priority};
 use armor_core::sandbox::Runtime;
@@ -43,12 +40,8 @@ impl Consumer for Janitor {
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
         let jobs: Vec<_> = events.iter().filter_map(job).collect();
-        self.queue.enqueue(&jobs).await.map_err(|error| ConsumerError {
-            consumer: self.name(),
-            action: "keep its jobs".to_owned(),
-            fault: Fault::of(error.code()),
-            source: Box::new(error),
-        })
+        let kept = self.queue.enqueue(&jobs).await;
+        kept.map_err(|error| ConsumerError::new(self.name(), "keep its jobs", error))
     }
 }
 
@@ -113,24 +106,26 @@ impl Handler for CleanUp {
     }
 
     async fn run(&self, job: &Job) -> Result<(), JobError> {
-        let task = TaskId::parse(job.key.as_str()).map_err(|e| failed("name the task", e))?;
+        let task =
+            TaskId::parse(job.key.as_str()).map_err(|e| JobError::new("name the task", e))?;
         let is_deleted = match self.registry.get(&task).await {
             // It was taken up again in the meantime.
             Ok(task) if !task.status.is_final() => return Ok(()),
             Ok(_) => false,
             Err(RegistryError::NotFound { .. }) => true,
-            Err(error) => return Err(failed("read the task", error)),
+            Err(error) => return Err(JobError::new("read the task", error)),
         };
-        let lock = self.folders.lock(&task).await.map_err(|e| failed("lock the task", e))?;
-        self.runtime.remove(&task).await.map_err(|e| failed("remove the task's sandbox", e))?;
+        let lock = self.folders.lock(&task).await.map_err(|e| JobError::new("lock the task", e))?;
+        self.runtime
+            .remove(&task)
+            .await
+            .map_err(|e| JobError::new("remove the task's sandbox", e))?;
         if is_deleted {
-            self.folders.discard(&task, lock).map_err(|e| failed("discard its folder", e))?;
+            self.folders
+                .discard(&task, lock)
+                .map_err(|e| JobError::new("discard its folder", e))?;
             self.empty_trash().await;
         }
         Ok(())
     }
-}
-
-fn failed(action: &str, error: impl Diagnostic + Send + Sync + 'static) -> JobError {
-    JobError { action: action.to_owned(), fault: Fault::of(error.code()), source: Box::new(error) }
 }

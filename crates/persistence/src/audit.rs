@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use armor_core::error::Diagnostic;
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault, Seq};
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Seq};
 use armor_core::id::TaskId;
 use armor_registry::{EventQuery, Registry, RegistryError};
 use async_trait::async_trait;
@@ -114,12 +114,7 @@ impl AuditTrail {
     }
 
     fn failed(error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
-        ConsumerError {
-            consumer: "audit",
-            action: "write the audit log".to_owned(),
-            fault: Fault::of(error.code()),
-            source: Box::new(error),
-        }
+        ConsumerError::new("audit", "write the audit log", error)
     }
 
     async fn apply_to(&self, id: &TaskId, events: &[&Event]) -> Result<(), ConsumerError> {

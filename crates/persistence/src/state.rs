@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use armor_core::error::Diagnostic;
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault};
+use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event};
 use armor_core::task::Task;
 use armor_registry::{Registry, RegistryError};
 use async_trait::async_trait;
@@ -92,12 +92,7 @@ impl StateMirror {
     }
 
     fn failed(error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
-        ConsumerError {
-            consumer: "state.json",
-            action: "write a task's state".to_owned(),
-            fault: Fault::of(error.code()),
-            source: Box::new(error),
-        }
+        ConsumerError::new("state.json", "write a task's state", error)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::error::Code;
+use crate::error::{Code, Diagnostic};
 use crate::event::{ConsumerName, Event};
 
 /// Why a consumer could not deal with events.
@@ -17,6 +17,18 @@ pub struct ConsumerError {
     pub fault: Fault,
     /// Why it failed.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ConsumerError {
+    /// A failure underneath, whose code says what is to blame.
+    pub fn new(
+        consumer: ConsumerName,
+        action: impl Into<String>,
+        source: impl Diagnostic + Send + Sync + 'static,
+    ) -> Self {
+        let fault = Fault::of(source.code());
+        Self { consumer, action: action.into(), fault, source: Box::new(source) }
+    }
 }
 
 /// What is to blame for a consumer's failure, and so what is to be done about it.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::error::Diagnostic;
 use crate::event::Fault;
 use crate::job::{Job, JobKind};
 
@@ -18,6 +19,14 @@ pub struct JobError {
     pub fault: Fault,
     /// Why it failed.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl JobError {
+    /// A failure underneath, whose code says what is to blame.
+    pub fn new(action: impl Into<String>, source: impl Diagnostic + Send + Sync + 'static) -> Self {
+        let fault = Fault::of(source.code());
+        Self { action: action.into(), fault, source: Box::new(source) }
+    }
 }
 
 /// Does the jobs of one kind.
