@@ -21,4 +21,3 @@ CREATE TABLE jobs (
 
 CREATE INDEX jobs_by_key ON jobs (key, id) WHERE status <> 'dead';
 CREATE INDEX jobs_by_priority ON jobs (priority DESC, id) WHERE status <> 'dead';
-CREATE INDEX jobs_by_due ON jobs (due_at) WHERE status <> 'dead';

@@ -76,11 +76,6 @@ impl Workers {
         Self { queue, stop, running }
     }
 
-    /// The queue that they work on.
-    pub fn queue(&self) -> &dyn JobQueue {
-        self.queue.as_ref()
-    }
-
     /// Waits until the jobs of this key are done, or one failed and waits for another try; at most
     /// for `limit`. Gives the job that is left, if one is.
     ///

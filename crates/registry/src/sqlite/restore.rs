@@ -174,10 +174,13 @@ async fn raise_sequence(
     let own: i64 = sqlx::query_scalar(own).fetch_one(&mut *writer).await.map_err(failed(ACTION))?;
     let given = given.unwrap_or(own + GAP);
     // The row is there as soon as there was an event.
-    sqlx::query("INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')")
-        .execute(&mut *writer)
-        .await
-        .map_err(failed(ACTION))?;
+    sqlx::query(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0
+         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')",
+    )
+    .execute(&mut *writer)
+    .await
+    .map_err(failed(ACTION))?;
     sqlx::query("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'")
         .bind(given)
         .execute(writer)
