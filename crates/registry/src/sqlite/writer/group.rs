@@ -10,6 +10,7 @@ use armor_core::event::{Event, PAYLOAD_VERSION, Seq, Subject};
 use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::id::{ExecutionId, IdSource, TaskId};
 use armor_core::time::{Clock, Timestamp};
+use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -19,7 +20,7 @@ use crate::sqlite::jobs;
 use crate::sqlite::rows::count;
 use crate::sqlite::writer::ask::{Answer, Ask, Deed};
 use crate::sqlite::writer::encoded::{Changed, Fact, TaskRow, json};
-use crate::sqlite::writer::values::{Script, SetStatement, Ticket, chunks};
+use crate::sqlite::writer::values::{MOST_ROWS, Script, SetStatement, Ticket};
 
 /// The most deeds of one group.
 pub(super) const MOST: usize = 256;
@@ -28,9 +29,9 @@ const INSERT_TASKS: SetStatement = SetStatement {
     action: "keep the new task",
     head: "INSERT INTO tasks (id, name, request, status, owner, metadata, sandbox, repository,
                agent, outcome, retries, created_at, updated_at, started_at, finished_at, version)
-           VALUES ",
+           SELECT * FROM (VALUES ",
     columns: 16,
-    tail: "",
+    tail: ") WHERE column1 IS NOT NULL",
 };
 
 const UPDATE_TASKS: SetStatement = SetStatement {
@@ -61,9 +62,9 @@ const DELETE_TASKS: SetStatement = SetStatement {
 const BEGIN_EXECUTIONS: SetStatement = SetStatement {
     action: "keep the new execution",
     head: "INSERT INTO executions (id, task_id, agent, command, cwd, instance, started_at, status)
-           VALUES ",
+           SELECT * FROM (VALUES ",
     columns: 8,
-    tail: "",
+    tail: ") WHERE column1 IS NOT NULL",
 };
 
 const END_EXECUTIONS: SetStatement = SetStatement {
@@ -88,9 +89,14 @@ const INSERT_EVENTS: SetStatement = SetStatement {
                place + coalesce(
                    (SELECT max(task_seq) FROM events WHERE task_id = new.task_id), 0),
                at, name, payload_version, payload
-           FROM new
-           RETURNING seq, task_seq",
+           FROM new WHERE id IS NOT NULL",
 };
+
+/// The places that the log gave to as many events as were appended: in one row, because each row
+/// that comes back costs more than to look for all of them again.
+const PLACES: &str =
+    "SELECT json_group_array(seq ORDER BY seq), json_group_array(task_seq ORDER BY seq)
+     FROM (SELECT seq, task_seq FROM events ORDER BY seq DESC LIMIT ?)";
 
 /// What came of a group: a result for each deed, and the events that were appended.
 pub(super) struct Outcome {
@@ -187,37 +193,30 @@ impl<'a> Sets<'a> {
 
     async fn write(self, script: &mut Script<'_>) -> Result<Done, RegistryError> {
         let mut returning = Vec::new();
-        for chunk in chunks(&self.tasks) {
-            script.add_set(&INSERT_TASKS, chunk.len()).await?;
-            for task in chunk {
-                bind_task(script, task)?;
-            }
+        for tasks in self.tasks.chunks(MOST_ROWS) {
+            script.add_set(&INSERT_TASKS, tasks, |row, task| bind_task(row, task)).await?;
         }
-        for chunk in chunks(&self.changes) {
-            returning.push(script.add_set(&UPDATE_TASKS, chunk.len()).await?);
-            for change in chunk {
-                bind_task(script, &change.row)?;
-                script.bind(count(change.expected))?;
-            }
+        for changes in self.changes.chunks(MOST_ROWS) {
+            let updated = script.add_set(&UPDATE_TASKS, changes, |row, change| {
+                bind_task(row, &change.row)?;
+                row.bind(count(change.expected))
+            });
+            returning.push(updated.await?);
         }
-        for chunk in chunks(&self.begun) {
-            script.add_set(&BEGIN_EXECUTIONS, chunk.len()).await?;
-            for execution in chunk {
-                bind_begun(script, execution)?;
-            }
+        for begun in self.begun.chunks(MOST_ROWS) {
+            script.add_set(&BEGIN_EXECUTIONS, begun, |row, begun| bind_begun(row, begun)).await?;
         }
-        for chunk in chunks(&self.ended) {
-            returning.push(script.add_set(&END_EXECUTIONS, chunk.len()).await?);
-            for (execution, end) in chunk {
-                bind_ended(script, execution, end)?;
-            }
+        for ended in self.ended.chunks(MOST_ROWS) {
+            let ended =
+                script.add_set(&END_EXECUTIONS, ended, |row, (id, end)| bind_ended(row, id, end));
+            returning.push(ended.await?);
         }
-        for chunk in chunks(&self.deleted) {
-            returning.push(script.add_set(&DELETE_TASKS, chunk.len()).await?);
-            for (task, expected) in chunk {
-                script.bind(task.as_str())?;
-                script.bind(count(*expected))?;
-            }
+        for deleted in self.deleted.chunks(MOST_ROWS) {
+            let deleted = script.add_set(&DELETE_TASKS, deleted, |row, (task, expected)| {
+                row.bind(task.as_str())?;
+                row.bind(count(*expected))
+            });
+            returning.push(deleted.await?);
         }
         if returning.is_empty() {
             return Ok(Done::new());
@@ -351,7 +350,7 @@ impl Deed {
 /// Events that were sent to the log, and where their places will stand.
 struct Appended {
     events: Vec<Event>,
-    places: Vec<Ticket>,
+    places: Option<Ticket>,
 }
 
 async fn append(
@@ -360,12 +359,10 @@ async fn append(
     at: Timestamp,
     ids: &dyn IdSource,
 ) -> Result<Appended, RegistryError> {
-    let mut places = Vec::new();
     let mut events = Vec::with_capacity(facts.len());
-    for chunk in chunks(&facts) {
-        places.push(script.add_set(&INSERT_EVENTS, chunk.len()).await?);
+    for facts in facts.chunks(MOST_ROWS) {
         let mut of_task: HashMap<&TaskId, i64> = HashMap::new();
-        for (task, Fact { payload, data }) in chunk {
+        let appended = script.add_set(&INSERT_EVENTS, facts, |row, &(task, fact)| {
             // The how-manieth of its task in this statement.
             let place = task.map(|task| {
                 let place = of_task.entry(task).or_default();
@@ -373,40 +370,53 @@ async fn append(
                 *place
             });
             let id = ids.event_id(at);
-            script.bind(id.as_str())?;
-            script.bind(task.map(TaskId::as_str))?;
-            script.bind(place)?;
-            script.bind(at.as_micros())?;
-            script.bind(payload.name())?;
-            script.bind(PAYLOAD_VERSION)?;
-            script.bind(data.as_str())?;
+            row.bind(id.as_str())?;
+            row.bind(task.map(TaskId::as_str))?;
+            row.bind(place)?;
+            row.bind(at.as_micros())?;
+            row.bind(fact.payload.name())?;
+            row.bind(PAYLOAD_VERSION)?;
+            row.bind(fact.data.as_str())?;
             let subject = match task {
-                Some(task) => Subject::Task { task: (*task).clone(), task_seq: 0 },
+                Some(task) => Subject::Task { task: task.clone(), task_seq: 0 },
                 None => Subject::System {},
             };
-            events.push(Event { seq: Seq::START, id, subject, at, payload: payload.clone() });
-        }
+            let payload = fact.payload.clone();
+            events.push(Event { seq: Seq::START, id, subject, at, payload });
+            Ok(())
+        });
+        appended.await?;
     }
-    Ok(Appended { events, places })
+    if events.is_empty() {
+        return Ok(Appended { events, places: None });
+    }
+    let places = script.add(PLACES);
+    script.bind(i64::try_from(events.len()).unwrap_or(i64::MAX))?;
+    Ok(Appended { events, places: Some(places) })
 }
 
 impl Appended {
     /// The events with the places that the log gave them.
     fn read(mut self, script: &Script<'_>) -> Result<Vec<Event>, RegistryError> {
-        const ACTION: &str = "read what was appended";
-        let rows = self.places.iter().flat_map(|ticket| script.rows(*ticket));
-        let number = |row: &SqliteRow, column: usize| -> Result<u64, RegistryError> {
-            let number: i64 = row.try_get(column).map_err(failed(ACTION))?;
-            number.try_into().map_err(|error| corrupt(ACTION, error))
+        let Some(row) = self.places.and_then(|places| script.rows(places).first()) else {
+            return Ok(self.events);
         };
-        for (event, row) in self.events.iter_mut().zip(rows) {
-            event.seq = Seq(number(row, 0)?);
-            if let Subject::Task { task_seq, .. } = &mut event.subject {
-                *task_seq = number(row, 1)?;
+        let seqs: Vec<u64> = numbers(row, 0)?;
+        let task_seqs: Vec<Option<u64>> = numbers(row, 1)?;
+        for (event, (seq, place)) in self.events.iter_mut().zip(seqs.into_iter().zip(task_seqs)) {
+            event.seq = Seq(seq);
+            if let (Subject::Task { task_seq, .. }, Some(place)) = (&mut event.subject, place) {
+                *task_seq = place;
             }
         }
         Ok(self.events)
     }
+}
+
+fn numbers<T: DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<Vec<T>, RegistryError> {
+    const ACTION: &str = "read what was appended";
+    let text: &str = row.try_get(column).map_err(failed(ACTION))?;
+    serde_json::from_str(text).map_err(|error| corrupt(ACTION, error))
 }
 
 fn bind_task(script: &mut Script<'_>, row: &TaskRow) -> Result<(), RegistryError> {

@@ -1,7 +1,7 @@
 //! Statements on sets of rows, sent with as few hops to the connection's thread as can be.
 //!
-//! A set is written as `VALUES (…), (…)`. Its sizes are powers of two, so that every statement has
-//! few texts, and SQLite finds them prepared.
+//! A set is written as `VALUES (…), (…)`, filled up with rows of nulls to a power of two: so every
+//! statement has few texts, and SQLite finds them prepared, also where several are sent as one.
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -11,9 +11,9 @@ use crate::RegistryError;
 use crate::sqlite::failure::failed;
 
 /// The most rows of one statement: with 20 columns, far below SQLite's 32,766 parameters.
-const MOST: usize = 256;
+pub(super) const MOST_ROWS: usize = 256;
 
-/// A statement on a set of rows.
+/// A statement on a set of rows. It passes over rows whose first column is null.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SetStatement {
     /// What it is for, as an error says it.
@@ -27,23 +27,15 @@ pub(super) struct SetStatement {
 }
 
 impl SetStatement {
-    fn text(&self, rows: usize) -> String {
+    fn write_to(&self, text: &mut String, rows: usize) {
         let row = format!("({})", vec!["?"; self.columns].join(","));
-        format!("{}{}{}", self.head, vec![row.as_str(); rows].join(","), self.tail)
-    }
-}
-
-/// Parts a set into chunks whose sizes are powers of two.
-pub(super) fn chunks<T>(mut set: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        if set.is_empty() {
-            return None;
+        text.push_str(self.head);
+        for number in 0..rows {
+            text.push_str(if number == 0 { "" } else { "," });
+            text.push_str(&row);
         }
-        let size = 1 << set.len().min(MOST).ilog2();
-        let (chunk, rest) = set.split_at(size);
-        set = rest;
-        Some(chunk)
-    })
+        text.push_str(self.tail);
+    }
 }
 
 /// Names a statement of a script, to ask for the rows that it gave.
@@ -56,7 +48,7 @@ pub(super) struct Script<'c> {
     text: String,
     arguments: SqliteArguments,
     action: &'static str,
-    large: bool,
+    is_full: bool,
     added: usize,
     rows: Vec<Vec<SqliteRow>>,
 }
@@ -68,36 +60,50 @@ impl<'c> Script<'c> {
             text: String::new(),
             arguments: SqliteArguments::default(),
             action: "begin to write",
-            large: false,
+            is_full: false,
             added: 0,
             rows: Vec::new(),
         }
     }
 
-    /// Adds a statement without values.
+    /// Adds a statement, whose values, if it has any, are bound next.
     pub(super) fn add(&mut self, statement: &str) -> Ticket {
+        let ticket = self.begin();
+        self.text.push_str(statement);
+        ticket
+    }
+
+    fn begin(&mut self) -> Ticket {
         if !self.text.is_empty() {
             self.text.push_str("; ");
         }
-        self.text.push_str(statement);
         self.added += 1;
         Ticket(self.added - 1)
     }
 
-    /// Adds a statement on so many rows, whose values are bound next. What waits already is sent
-    /// first if it is large: texts that are put together in ever new ways would have to be
-    /// prepared each time.
-    pub(super) async fn add_set(
+    /// Adds a statement on a set of at most [`MOST_ROWS`], each of which binds its columns. Rows of
+    /// nulls fill it up to a power of two.
+    pub(super) async fn add_set<T>(
         &mut self,
         statement: &SetStatement,
-        rows: usize,
+        set: &[T],
+        mut bind_row: impl FnMut(&mut Self, &T) -> Result<(), RegistryError>,
     ) -> Result<Ticket, RegistryError> {
-        if self.large || (rows > 1 && self.added > 1) {
+        if self.is_full {
             self.send().await?;
         }
         self.action = statement.action;
-        self.large = rows > 1;
-        Ok(self.add(&statement.text(rows)))
+        self.is_full = set.len() >= MOST_ROWS;
+        let rows = set.len().next_power_of_two();
+        let ticket = self.begin();
+        statement.write_to(&mut self.text, rows);
+        for row in set {
+            bind_row(self, row)?;
+        }
+        for _ in 0..(rows - set.len()) * statement.columns {
+            self.bind(None::<i64>)?;
+        }
+        Ok(ticket)
     }
 
     pub(super) fn bind<'q, T: Encode<'q, Sqlite> + Type<Sqlite>>(
@@ -110,7 +116,7 @@ impl<'c> Script<'c> {
 
     /// Sends what waits.
     pub(super) async fn send(&mut self) -> Result<(), RegistryError> {
-        self.large = false;
+        self.is_full = false;
         if self.text.is_empty() {
             return Ok(());
         }
@@ -142,19 +148,5 @@ impl<'c> Script<'c> {
     /// The connection, for statements that are not on sets. What waits has to be sent before.
     pub(super) const fn connection(&mut self) -> &mut SqliteConnection {
         self.connection
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_is_parted_into_powers_of_two_that_make_it_up() {
-        let set: Vec<_> = (0..603).collect();
-        let sizes: Vec<_> = chunks(&set).map(<[i32]>::len).collect();
-        assert_eq!(sizes, [256, 256, 64, 16, 8, 2, 1]);
-        assert!(chunks(&set).flatten().eq(&set));
-        assert_eq!(chunks::<i32>(&[]).count(), 0);
     }
 }
