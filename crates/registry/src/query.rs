@@ -91,7 +91,7 @@ pub struct EventQuery {
 }
 
 /// Numbers over all tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Statistics {
     /// All tasks.
     pub total: u64,

@@ -1,18 +1,18 @@
 //! Looking for damage.
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 
 use crate::RegistryError;
 use crate::sqlite::failure::failed;
+use crate::sqlite::readers::Readers;
 
 const ACTION: &str = "check the database";
 
 /// Reads the whole database and says what is wrong with it, on a connection of its own: on one
 /// that has searched before others wrote, FTS5 checks segments that it remembers and that are
 /// gone since, and takes that for damage (SQLite 3.51, `fts5IntegrityMethod`).
-pub(super) async fn check(readers: &SqlitePool) -> Result<Vec<String>, RegistryError> {
-    let mut fresh = readers.connect_options().connect().await.map_err(failed(ACTION))?;
+pub(super) async fn check(readers: &Readers) -> Result<Vec<String>, RegistryError> {
+    let mut fresh = readers.fresh().await?;
     let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check")
         .fetch_all(&mut fresh)
         .await

@@ -2,12 +2,13 @@
 
 use armor_core::event::{DeadLetter, DeadLetterId, Seq};
 use armor_core::time::Timestamp;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use crate::RegistryError;
 use crate::sqlite::events;
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::count;
 
 const READ: &str = "read the dead letters";
@@ -33,28 +34,24 @@ pub(super) async fn bury(
     events::advance(connection, &letter.id.consumer, letter.id.seq).await
 }
 
-pub(super) async fn list(pool: &SqlitePool, limit: u32) -> Result<Vec<DeadLetter>, RegistryError> {
-    let found = sqlx::query(
+pub(super) async fn list(readers: &Readers, limit: u32) -> Result<Vec<DeadLetter>, RegistryError> {
+    let letters = sqlx::query(
         "SELECT consumer, seq, reason, tries, at FROM dead_letters
          ORDER BY at DESC, consumer, seq LIMIT ?",
     );
-    let found = found.bind(limit).fetch_all(pool).await.map_err(failed(READ))?;
-    found.iter().map(letter).collect()
+    readers.all(READ, letters.bind(limit)).await?.iter().map(letter).collect()
 }
 
 pub(super) async fn get(
-    pool: &SqlitePool,
+    readers: &Readers,
     id: &DeadLetterId,
 ) -> Result<Option<DeadLetter>, RegistryError> {
-    let found = sqlx::query(
+    let one = sqlx::query(
         "SELECT consumer, seq, reason, tries, at FROM dead_letters WHERE consumer = ? AND seq = ?",
     )
     .bind(id.consumer.as_str())
-    .bind(count(id.seq.0))
-    .fetch_optional(pool)
-    .await
-    .map_err(failed(READ))?;
-    found.as_ref().map(letter).transpose()
+    .bind(count(id.seq.0));
+    readers.optional(READ, one).await?.as_ref().map(letter).transpose()
 }
 
 pub(super) async fn forget(

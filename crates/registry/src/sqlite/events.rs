@@ -3,35 +3,36 @@
 use armor_core::event::{DamagedEvent, Event, Seq, Stored};
 use armor_core::id::TaskId;
 use armor_core::time::Timestamp;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::{self, EVENT_COLUMNS, count};
 use crate::{EventQuery, RegistryError};
 
 const READ: &str = "read the event log";
 
 pub(super) async fn read_after(
-    pool: &SqlitePool,
+    readers: &Readers,
     after: Seq,
     limit: u32,
     of: Option<&TaskId>,
 ) -> Result<Vec<Stored>, RegistryError> {
-    read(pool, "seq > ?1", "ASC", (after, limit, of)).await
+    read(readers, "seq > ?1", "ASC", (after, limit, of)).await
 }
 
 pub(super) async fn read_before(
-    pool: &SqlitePool,
+    readers: &Readers,
     before: Seq,
     limit: u32,
     of: Option<&TaskId>,
 ) -> Result<Vec<Stored>, RegistryError> {
-    read(pool, "seq < ?1", "DESC", (before, limit, of)).await
+    read(readers, "seq < ?1", "DESC", (before, limit, of)).await
 }
 
 async fn read(
-    pool: &SqlitePool,
+    readers: &Readers,
     place: &str,
     direction: &str,
     (from, limit, of): (Seq, u32, Option<&TaskId>),
@@ -49,7 +50,7 @@ async fn read(
     if let Some(task) = of {
         query = query.bind(task.as_str());
     }
-    query.fetch_all(pool).await.map_err(failed(READ))?.iter().map(stored).collect()
+    readers.all(READ, query).await?.iter().map(stored).collect()
 }
 
 /// A row of the log; one that is damaged is told by its number.
@@ -59,23 +60,19 @@ fn stored(row: &SqliteRow) -> Result<Stored, RegistryError> {
     Ok(event.map_err(|error| DamagedEvent { seq, reason: armor_core::error::chain(&error) }))
 }
 
-pub(super) async fn before(pool: &SqlitePool, at: Timestamp) -> Result<Seq, RegistryError> {
+pub(super) async fn before(readers: &Readers, at: Timestamp) -> Result<Seq, RegistryError> {
     // The time may go back from one event to the next: a clock is put right, or one process waits
     // for another behind reading its own.
-    let first: Option<i64> =
-        sqlx::query_scalar("SELECT min(seq) FROM events INDEXED BY events_by_time WHERE at >= ?")
-            .bind(at.as_micros())
-            .fetch_one(pool)
-            .await
-            .map_err(failed(READ))?;
-    match first {
+    let first = sqlx::query("SELECT min(seq) FROM events INDEXED BY events_by_time WHERE at >= ?");
+    let first = readers.one(READ, first.bind(at.as_micros())).await?;
+    match first.try_get::<Option<i64>, _>(0).map_err(failed(READ))? {
         Some(first) => seq(first).map(|first| Seq(first.0.saturating_sub(1))),
-        None => head(pool).await,
+        None => head(readers).await,
     }
 }
 
 pub(super) async fn of_task(
-    pool: &SqlitePool,
+    readers: &Readers,
     task: &TaskId,
     query: &EventQuery,
 ) -> Result<Vec<Event>, RegistryError> {
@@ -87,28 +84,23 @@ pub(super) async fn of_task(
         .bind(task.as_str())
         .bind(count(query.after))
         // A negative limit is none.
-        .bind(query.limit.map_or(-1, i64::from))
-        .fetch_all(pool)
-        .await
-        .map_err(failed(READ))?;
-    found.iter().map(rows::event).collect()
+        .bind(query.limit.map_or(-1, i64::from));
+    readers.all(READ, found).await?.iter().map(rows::event).collect()
 }
 
-pub(super) async fn head(pool: &SqlitePool) -> Result<Seq, RegistryError> {
-    let head: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM events")
-        .fetch_one(pool)
-        .await
-        .map_err(failed(READ))?;
+pub(super) async fn head(readers: &Readers) -> Result<Seq, RegistryError> {
+    let head = readers.one(READ, sqlx::query("SELECT max(seq) FROM events")).await?;
+    let head: Option<i64> = head.try_get(0).map_err(failed(READ))?;
     seq(head.unwrap_or(0))
 }
 
-pub(super) async fn cursor(pool: &SqlitePool, consumer: &str) -> Result<Seq, RegistryError> {
-    let cursor: Option<i64> = sqlx::query_scalar("SELECT seq FROM cursors WHERE consumer = ?")
-        .bind(consumer)
-        .fetch_optional(pool)
-        .await
-        .map_err(failed("read a cursor"))?;
-    seq(cursor.unwrap_or(0))
+pub(super) async fn cursor(readers: &Readers, consumer: &str) -> Result<Seq, RegistryError> {
+    const ACTION: &str = "read a cursor";
+    let cursor = sqlx::query("SELECT seq FROM cursors WHERE consumer = ?").bind(consumer);
+    match readers.optional(ACTION, cursor).await? {
+        Some(row) => seq(row.try_get(0).map_err(failed(ACTION))?),
+        None => Ok(Seq::START),
+    }
 }
 
 pub(super) async fn begin(

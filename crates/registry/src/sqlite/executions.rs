@@ -4,10 +4,9 @@ use armor_core::event::{EventPayload, ExecutionEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{ExecutionId, TaskId};
 use sqlx::AssertSqlSafe;
-use sqlx::sqlite::SqlitePool;
 
 use crate::RegistryError;
-use crate::sqlite::failure::failed;
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::{self, EXECUTION_COLUMNS};
 
 const READ: &str = "read the executions";
@@ -39,18 +38,13 @@ pub(super) fn finished(execution: &Execution, end: &ExecutionEnd) -> EventPayloa
 }
 
 pub(super) async fn get(
-    pool: &SqlitePool,
+    readers: &Readers,
     task: &TaskId,
     execution: &ExecutionId,
 ) -> Result<Execution, RegistryError> {
     let sql = format!("SELECT {EXECUTION_COLUMNS} FROM executions WHERE id = ? AND task_id = ?");
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(execution.as_str())
-        .bind(task.as_str())
-        .fetch_optional(pool)
-        .await
-        .map_err(failed(READ))?;
-    match row {
+    let one = sqlx::query(AssertSqlSafe(sql)).bind(execution.as_str()).bind(task.as_str());
+    match readers.optional(READ, one).await? {
         Some(row) => rows::execution(&row),
         None => {
             Err(RegistryError::NoSuchExecution { task: task.clone(), execution: execution.clone() })
@@ -59,26 +53,21 @@ pub(super) async fn get(
 }
 
 pub(super) async fn newest(
-    pool: &SqlitePool,
+    readers: &Readers,
     task: &TaskId,
     limit: u32,
 ) -> Result<Vec<Execution>, RegistryError> {
     let sql = format!(
         "SELECT {EXECUTION_COLUMNS} FROM executions WHERE task_id = ? ORDER BY id DESC LIMIT ?"
     );
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(task.as_str())
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-        .map_err(failed(READ))?;
-    found.iter().map(rows::execution).collect()
+    let newest = sqlx::query(AssertSqlSafe(sql)).bind(task.as_str()).bind(limit);
+    readers.all(READ, newest).await?.iter().map(rows::execution).collect()
 }
 
-pub(super) async fn running(pool: &SqlitePool) -> Result<Vec<Execution>, RegistryError> {
+pub(super) async fn running(readers: &Readers) -> Result<Vec<Execution>, RegistryError> {
     // The sign keeps SQLite from reading all of them in the order of their ids.
     let sql =
         format!("SELECT {EXECUTION_COLUMNS} FROM executions WHERE status = 'running' ORDER BY +id");
-    let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await.map_err(failed(READ))?;
-    found.iter().map(rows::execution).collect()
+    let running = sqlx::query(AssertSqlSafe(sql));
+    readers.all(READ, running).await?.iter().map(rows::execution).collect()
 }

@@ -20,9 +20,6 @@ const NOT_A_DATABASE: u32 = 26;
 /// Tells the kinds of failures apart.
 pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> RegistryError {
     move |error| {
-        if matches!(error, sqlx::Error::PoolClosed) {
-            return RegistryError::Closed;
-        }
         let code = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)

@@ -9,11 +9,12 @@ use armor_core::id::EventId;
 use armor_core::job::{Claim, Job, JobCounts, JobId, JobState, NewJob, Priority};
 use armor_core::time::Timestamp;
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use crate::RegistryError;
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::count;
 
 const READ: &str = "read the jobs";
@@ -198,12 +199,12 @@ pub(super) async fn purge(
 }
 
 pub(super) async fn next_due(
-    pool: &SqlitePool,
+    readers: &Readers,
     kinds: &[&str],
     now: Timestamp,
 ) -> Result<Option<Timestamp>, RegistryError> {
     // Who waits behind an earlier job of its key is due when that one is done.
-    let due: Option<i64> = sqlx::query_scalar(
+    let due = sqlx::query(
         "SELECT min(iif(due_at > ?2, 0, due_at)) FROM jobs AS next
          WHERE status <> 'dead' AND kind IN (SELECT value FROM json_each(?1))
              AND NOT EXISTS (
@@ -212,25 +213,22 @@ pub(super) async fn next_due(
                      AND earlier.status <> 'dead')",
     )
     .bind(json!(kinds).to_string())
-    .bind(now.plus(HORIZON).as_micros())
-    .fetch_one(pool)
-    .await
-    .map_err(failed(READ))?;
+    .bind(now.plus(HORIZON).as_micros());
+    let due: Option<i64> = readers.one(READ, due).await?.try_get(0).map_err(failed(READ))?;
     Ok(due.map(Timestamp::from_micros))
 }
 
-pub(super) async fn first_of(pool: &SqlitePool, key: &str) -> Result<Option<Job>, RegistryError> {
+pub(super) async fn first_of(readers: &Readers, key: &str) -> Result<Option<Job>, RegistryError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM jobs WHERE key = ? AND status <> 'dead' ORDER BY id LIMIT 1"
     );
-    let found = sqlx::query(AssertSqlSafe(sql)).bind(key).fetch_optional(pool).await;
-    found.map_err(failed(READ))?.as_ref().map(job).transpose()
+    let first = sqlx::query(AssertSqlSafe(sql)).bind(key);
+    readers.optional(READ, first).await?.as_ref().map(job).transpose()
 }
 
-pub(super) async fn list(pool: &SqlitePool, limit: u32) -> Result<Vec<Job>, RegistryError> {
+pub(super) async fn list(readers: &Readers, limit: u32) -> Result<Vec<Job>, RegistryError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs ORDER BY id LIMIT ?");
-    let found = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(pool).await;
-    let found = found.map_err(failed(READ))?;
+    let found = readers.all(READ, sqlx::query(AssertSqlSafe(sql)).bind(limit)).await?;
     Ok(found.iter().filter_map(|row| job(row).inspect_err(passed_over).ok()).collect())
 }
 
@@ -239,28 +237,23 @@ fn passed_over(error: &RegistryError) {
     tracing::error!(reason, "a job that cannot be read is left out");
 }
 
-pub(super) async fn counts(pool: &SqlitePool) -> Result<JobCounts, RegistryError> {
-    let counts: (i64, i64, i64) = sqlx::query_as(
+pub(super) async fn counts(readers: &Readers) -> Result<JobCounts, RegistryError> {
+    let counts = sqlx::query(
         "SELECT count(*) FILTER (WHERE status = 'waiting'),
              count(*) FILTER (WHERE status = 'running'),
              count(*) FILTER (WHERE status = 'dead')
          FROM jobs",
-    )
-    .fetch_one(pool)
-    .await
-    .map_err(failed(READ))?;
-    let (waiting, running, dead) = counts;
-    Ok(JobCounts {
-        waiting: waiting.cast_unsigned(),
-        running: running.cast_unsigned(),
-        dead: dead.cast_unsigned(),
-    })
+    );
+    let counts = readers.one(READ, counts).await?;
+    let count = |column: usize| counts.try_get(column).map(i64::cast_unsigned);
+    let count = |column| count(column).map_err(failed(READ));
+    Ok(JobCounts { waiting: count(0)?, running: count(1)?, dead: count(2)? })
 }
 
-pub(super) async fn get(pool: &SqlitePool, id: JobId) -> Result<Option<Job>, RegistryError> {
+pub(super) async fn get(readers: &Readers, id: JobId) -> Result<Option<Job>, RegistryError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?");
-    let found = sqlx::query(AssertSqlSafe(sql)).bind(count(id.0)).fetch_optional(pool).await;
-    found.map_err(failed(READ))?.as_ref().map(job).transpose()
+    let one = sqlx::query(AssertSqlSafe(sql)).bind(count(id.0));
+    readers.optional(READ, one).await?.as_ref().map(job).transpose()
 }
 
 /// What a worker holds, as the table knows it.

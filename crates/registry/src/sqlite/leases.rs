@@ -1,10 +1,11 @@
 //! The statements of the leases.
 
 use armor_core::time::Timestamp;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::count;
 use crate::{Lease, RegistryError};
 
@@ -80,13 +81,12 @@ pub(super) async fn give_up(
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn held(pool: &SqlitePool, now: Timestamp) -> Result<Vec<Lease>, RegistryError> {
-    let found = sqlx::query(
+pub(super) async fn held(readers: &Readers, now: Timestamp) -> Result<Vec<Lease>, RegistryError> {
+    let held = sqlx::query(
         "SELECT name, owner, token, taken_at, expires_at FROM leases
          WHERE expires_at > ? ORDER BY name",
     );
-    let found = found.bind(now.as_micros()).fetch_all(pool).await.map_err(failed(READ))?;
-    found.iter().map(lease).collect()
+    readers.all(READ, held.bind(now.as_micros())).await?.iter().map(lease).collect()
 }
 
 fn lease(row: &SqliteRow) -> Result<Lease, RegistryError> {

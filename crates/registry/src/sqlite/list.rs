@@ -4,10 +4,9 @@
 //! that are made meanwhile do not shift it.
 
 use armor_core::task::Task;
-use sqlx::sqlite::SqlitePool;
 use sqlx::{QueryBuilder, Sqlite};
 
-use crate::sqlite::failure::failed;
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::{self, TASK_COLUMNS};
 use crate::{Cursor, Order, Page, RegistryError, TaskQuery};
 
@@ -18,12 +17,11 @@ const BY_TIME: &[&str] = &["created_at", "number"];
 const BY_NUMBER: &[&str] = &["task_words.rowid"];
 
 pub(super) async fn list(
-    pool: &SqlitePool,
+    readers: &Readers,
     query: &TaskQuery,
 ) -> Result<Page<Task>, RegistryError> {
     let list = query.digest();
-    let found = page(query, list)?.build().fetch_all(pool).await;
-    let mut found = found.map_err(failed("list the tasks"))?;
+    let mut found = readers.all("list the tasks", page(query, list)?.build()).await?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);

@@ -14,6 +14,7 @@ mod leases;
 mod list;
 mod open;
 mod queue;
+mod readers;
 pub(crate) mod restore;
 mod rows;
 mod tasks;
@@ -34,12 +35,12 @@ use armor_core::id::{ExecutionId, HomeId, IdSource, TaskId};
 use armor_core::task::{Change, Task};
 use armor_core::time::{Clock, Timestamp};
 use async_trait::async_trait;
-use sqlx::sqlite::SqlitePool;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::bell::{Bell, Listener};
 use self::queue::Stirring;
+use self::readers::Readers;
 use self::writer::{Changed, Deed, Fact, New, News, Writer};
 use crate::{EventQuery, Lease, Page, Registry, RegistryError, Statistics, TaskQuery};
 
@@ -48,7 +49,7 @@ use crate::{EventQuery, Lease, Page, Registry, RegistryError, Statistics, TaskQu
 pub struct SqliteRegistry {
     home: HomeId,
     writer: Writer,
-    readers: SqlitePool,
+    readers: Arc<Readers>,
     clock: Arc<dyn Clock>,
     stirring: Stirring,
     _in_use: FileLock,
@@ -79,7 +80,7 @@ impl SqliteRegistry {
         let listener = Listener::beside(path, bell::Of::Log);
         let news = News::from(events::head(&opened.readers).await?);
         let stop = CancellationToken::new();
-        let listening = hear_the_others(listener, opened.readers.clone(), news.clone());
+        let listening = hear_the_others(listener, Arc::clone(&opened.readers), news.clone());
         let until = stop.clone();
         tokio::spawn(async move { until.run_until_cancelled(listening).await });
         let (until, others) = (stop.clone(), stirring.hear_the_others(path));
@@ -107,7 +108,7 @@ fn in_use(database: &Path) -> PathBuf {
 const TELLING: Duration = Duration::from_millis(10);
 
 /// Tells who follows the log when another process has appended to it.
-async fn hear_the_others(bell: Listener, readers: SqlitePool, news: News) {
+async fn hear_the_others(bell: Listener, readers: Arc<Readers>, news: News) {
     let mut heard = *news.appended.borrow();
     loop {
         bell.wait().await;
@@ -366,8 +367,7 @@ impl Registry for SqliteRegistry {
             RegistryError::of_io(ACTION, error)
         })?;
         let copying = sqlx::query("VACUUM INTO ?").bind(name);
-        let copied = copying.execute(&self.readers).await;
-        copied.map(drop).map_err(failure::failed(ACTION))
+        self.readers.all(ACTION, copying).await.map(drop)
     }
 
     async fn check(&self) -> Result<Vec<String>, RegistryError> {

@@ -11,13 +11,12 @@ use armor_core::file_lock::FileLock;
 use armor_core::id::{HomeId, IdSource};
 use armor_core::time::Clock;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::RegistryError;
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::readers::Readers;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -27,8 +26,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_mins(2);
 /// How large the write-ahead log gets before it is written into the database: 16 MiB. Four times
 /// SQLite's default, because the same pages are written again and again.
 const CHECKPOINT_PAGES: &str = "4000";
-/// Connections that read at one time.
-const READERS: u32 = 8;
 /// Rows that SQLite's thread may be ahead of who reads them.
 const ROWS_AHEAD: usize = 512;
 
@@ -37,7 +34,7 @@ pub(super) struct Opened {
     pub(super) home: HomeId,
     pub(super) writer: SqliteConnection,
     pub(super) writer_options: SqliteConnectOptions,
-    pub(super) readers: SqlitePool,
+    pub(super) readers: Arc<Readers>,
 }
 
 /// Opens the database at `path`, making it and bringing its schema up to date where needed.
@@ -71,13 +68,7 @@ pub(super) async fn open(
     let home = ensure_home_id(&mut writer, clock, ids).await?;
     drop(lock);
 
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .test_before_acquire(false)
-        .acquire_timeout(BUSY_TIMEOUT)
-        .connect_with(options.clone().read_only(true))
-        .await
-        .map_err(failed("open the database for reading"))?;
+    let readers = Arc::new(Readers::open(options.clone()).await?);
     Ok(Opened { home, writer, writer_options: options, readers })
 }
 

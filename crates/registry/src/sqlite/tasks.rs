@@ -1,13 +1,12 @@
 //! Reading tasks.
 
-use std::collections::BTreeMap;
-
 use armor_core::id::TaskId;
 use armor_core::task::Task;
-use sqlx::sqlite::SqlitePool;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::sqlite::failure::failed;
+use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::{self, TASK_COLUMNS, count};
 use crate::{RegistryError, Statistics};
 
@@ -19,17 +18,13 @@ fn not_found(reference: &str) -> RegistryError {
     RegistryError::NotFound { reference: reference.to_owned() }
 }
 
-pub(super) async fn get(pool: &SqlitePool, task: &TaskId) -> Result<Task, RegistryError> {
+pub(super) async fn get(readers: &Readers, task: &TaskId) -> Result<Task, RegistryError> {
     let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?");
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(task.as_str())
-        .fetch_optional(pool)
-        .await
-        .map_err(failed(READ))?;
+    let row = readers.optional(READ, sqlx::query(AssertSqlSafe(sql)).bind(task.as_str())).await?;
     rows::task(&row.ok_or_else(|| not_found(task.as_str()))?)
 }
 
-pub(super) async fn resolve(pool: &SqlitePool, reference: &str) -> Result<Task, RegistryError> {
+pub(super) async fn resolve(readers: &Readers, reference: &str) -> Result<Task, RegistryError> {
     // `~` comes after every character that an id may have.
     let sql = format!(
         "SELECT * FROM (
@@ -39,12 +34,8 @@ pub(super) async fn resolve(pool: &SqlitePool, reference: &str) -> Result<Task, 
              SELECT {TASK_COLUMNS} FROM tasks WHERE name = ?1 ORDER BY created_at LIMIT ?2)
          ORDER BY id LIMIT ?2"
     );
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(reference)
-        .bind(count(CANDIDATES as u64))
-        .fetch_all(pool)
-        .await
-        .map_err(failed(READ))?;
+    let found = sqlx::query(AssertSqlSafe(sql)).bind(reference).bind(count(CANDIDATES as u64));
+    let found = readers.all(READ, found).await?;
     let mut found = found.iter().map(rows::task).collect::<Result<Vec<_>, _>>()?;
     if let Some(exact) = found.iter().position(|task| task.id.as_str() == reference) {
         return Ok(found.swap_remove(exact));
@@ -59,39 +50,36 @@ pub(super) async fn resolve(pool: &SqlitePool, reference: &str) -> Result<Task, 
     }
 }
 
-pub(super) async fn statistics(pool: &SqlitePool) -> Result<Statistics, RegistryError> {
-    // One read transaction, so that the numbers fit each other.
-    let mut snapshot = pool.begin().await.map_err(failed(READ))?;
-    let by_status = counts(&mut snapshot, "SELECT status, count(*) FROM tasks GROUP BY 1").await?;
-    let by_owner = counts(&mut snapshot, "SELECT owner, count(*) FROM tasks GROUP BY 1").await?;
-    let row = sqlx::query(
-        "SELECT coalesce(sum(retries), 0),
-                CAST(avg(finished_at - started_at) / 1000 AS INTEGER),
-                max(finished_at - started_at) / 1000
-         FROM tasks",
-    )
-    .fetch_one(&mut *snapshot)
-    .await
-    .map_err(failed(READ))?;
-    let column = |index: usize| -> Result<Option<u64>, RegistryError> {
-        let number: Option<i64> = row.try_get(index).map_err(failed(READ))?;
-        Ok(number.map(|number| u64::try_from(number).unwrap_or(0)))
-    };
-    Ok(Statistics {
-        total: by_status.values().sum(),
-        by_status,
-        by_owner,
-        retries: column(0)?.unwrap_or(0),
-        mean_duration_ms: column(1)?,
-        max_duration_ms: column(2)?,
-    })
+pub(super) async fn statistics(readers: &Readers) -> Result<Statistics, RegistryError> {
+    // One statement, so that the numbers fit each other.
+    let counts = sqlx::query(
+        "SELECT 'status', status, count(*) FROM tasks GROUP BY status
+         UNION ALL SELECT 'owner', owner, count(*) FROM tasks GROUP BY owner
+         UNION ALL SELECT 'retries', NULL, sum(retries) FROM tasks
+         UNION ALL SELECT 'mean', NULL, CAST(avg(finished_at - started_at) / 1000 AS INTEGER)
+             FROM tasks
+         UNION ALL SELECT 'max', NULL, max(finished_at - started_at) / 1000 FROM tasks",
+    );
+    let mut statistics = Statistics::default();
+    for row in readers.all(READ, counts).await? {
+        let (what, of, number) = counted(&row).map_err(failed(READ))?;
+        match what.as_str() {
+            "status" => statistics.by_status.extend([(of, number.unwrap_or(0))]),
+            "owner" => statistics.by_owner.extend([(of, number.unwrap_or(0))]),
+            "retries" => statistics.retries = number.unwrap_or(0),
+            "mean" => statistics.mean_duration_ms = number,
+            _ => statistics.max_duration_ms = number,
+        }
+    }
+    statistics.total = statistics.by_status.values().sum();
+    Ok(statistics)
 }
 
-async fn counts(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-) -> Result<BTreeMap<String, u64>, RegistryError> {
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as(sql).fetch_all(connection).await.map_err(failed(READ))?;
-    Ok(rows.into_iter().map(|(key, n)| (key, u64::try_from(n).unwrap_or(0))).collect())
+/// What was counted, of which status or owner, and how many there are.
+fn counted(row: &SqliteRow) -> sqlx::Result<(String, String, Option<u64>)> {
+    let of: Option<String> = row.try_get(1)?;
+    // A clock that was put back makes a duration negative.
+    let number: Option<i64> = row.try_get(2)?;
+    let number = number.map(|number| u64::try_from(number).unwrap_or(0));
+    Ok((row.try_get(0)?, of.unwrap_or_default(), number))
 }
