@@ -2,7 +2,6 @@
 
 mod memory_log;
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,9 +132,9 @@ async fn emit(events: usize) -> Outcome<Times> {
                 times.forget();
             }
         }
-        Ok::<_, Box<dyn Error + Send + Sync>>(times)
+        Outcome::Ok(times)
     });
-    emitting.await?.map_err(|error| -> Box<dyn Error> { error })
+    emitting.await?
 }
 
 /// As many events as go through, in groups as the writer commits them.
@@ -185,7 +184,7 @@ async fn throughput(rounds: usize, events: usize) -> Outcome<Times> {
 /// One event, durably.
 async fn persisted(registry: &SqliteRegistry, folder: &Path, events: usize) -> Outcome<Times> {
     let mut times = Times::new()?;
-    let disk = crate::registry::Disk::open(folder)?;
+    let mut disk = crate::registry::Disk::open(folder)?;
     let (task, fact) = (task(), [fact()]);
     for turn in 0..events + 50 {
         for side in order(turn) {

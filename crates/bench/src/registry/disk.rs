@@ -27,7 +27,7 @@ impl Disk {
     }
 
     /// Commits one row.
-    pub(crate) fn commit(&self) -> rusqlite::Result<usize> {
+    pub(crate) fn commit(&mut self) -> rusqlite::Result<usize> {
         self.connection.prepare_cached("INSERT INTO bare (text) VALUES (?)")?.execute(["bare"])
     }
 

@@ -20,7 +20,7 @@ const CALLERS: usize = 64;
 pub(super) async fn measure(
     effort: Effort,
     ours: &Arc<SqliteRegistry>,
-    raw: &Raw,
+    raw: &mut Raw,
 ) -> Outcome<Times> {
     let (rounds, creates) = match effort {
         Effort::Quick => (5, 10),
@@ -51,7 +51,7 @@ async fn round(
     turn: usize,
     creates: usize,
     ours: &Arc<SqliteRegistry>,
-    raw: &Raw,
+    raw: &mut Raw,
     times: &mut Times,
 ) -> Outcome {
     let count = CALLERS * creates;

@@ -64,7 +64,7 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         bench.round(tasks, &mut all).await?;
     }
     let mut rows = all.rows();
-    let many = many::measure(effort, &bench.ours, &bench.raw).await?;
+    let many = many::measure(effort, &bench.ours, &mut bench.raw).await?;
     rows.push(Row::new(many::subject(), &many));
     bench.ours.close().await;
     rows.extend(scale::measure(effort).await?);

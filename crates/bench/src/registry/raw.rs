@@ -42,12 +42,12 @@ impl Raw {
         Self { connection }
     }
 
-    pub(super) fn create(&self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
+    pub(super) fn create(&mut self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
         self.durably(event, |connection| insert_task(connection, task))
     }
 
     /// New tasks, all in one transaction.
-    pub(super) fn bulk(&self, samples: &[Sample]) -> rusqlite::Result<()> {
+    pub(super) fn bulk(&mut self, samples: &[Sample]) -> rusqlite::Result<()> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for sample in samples {
@@ -57,14 +57,14 @@ impl Raw {
         connection.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
 
-    pub(super) fn get(&self, id: &str) -> rusqlite::Result<TaskRow> {
+    pub(super) fn get(&mut self, id: &str) -> rusqlite::Result<TaskRow> {
         self.connection
             .prepare_cached(&format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?"))?
             .query_row([id], task_row)
     }
 
     /// Brings a task to `task`, if it is still at the version before.
-    pub(super) fn update(&self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
+    pub(super) fn update(&mut self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
         self.durably(event, |connection| {
             connection
                 .prepare_cached(
@@ -93,7 +93,7 @@ impl Raw {
         })
     }
 
-    pub(super) fn delete(&self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
+    pub(super) fn delete(&mut self, task: &TaskRow, event: &EventRow) -> rusqlite::Result<()> {
         self.durably(event, |connection| {
             connection
                 .prepare_cached("DELETE FROM tasks WHERE id = ? AND version = ?")?
@@ -103,7 +103,7 @@ impl Raw {
 
     /// One transaction: a change of one row, and its event.
     fn durably(
-        &self,
+        &mut self,
         event: &EventRow,
         change: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
     ) -> rusqlite::Result<()> {
@@ -125,6 +125,8 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     Ok(connection)
 }
 

@@ -170,7 +170,7 @@ impl Scale {
 
     /// Single operations, with all the tasks there.
     async fn operations(&mut self, numbers: &Numbers) -> Outcome<Vec<Row>> {
-        let beside = Beside::open(&self.file)?;
+        let mut beside = Beside::open(&self.file)?;
         let new = self.made..self.made + numbers.operations;
         let fresh = new.map(Sample::new).collect::<Outcome<Vec<_>>>()?;
         let all = told(numbers.all);
@@ -274,7 +274,7 @@ impl Beside {
         Ok(Self { task: Raw::of(raw::open(file)?), connection })
     }
 
-    fn page(&self, filter: &str) -> rusqlite::Result<Vec<String>> {
+    fn page(&mut self, filter: &str) -> rusqlite::Result<Vec<String>> {
         let sql = format!(
             "SELECT {}, request, number FROM tasks WHERE {filter}
              ORDER BY created_at DESC, number DESC LIMIT {}",

@@ -39,7 +39,7 @@ pub(crate) async fn engine_version() -> String {
     let version = async {
         let docker = bare::connect().await?;
         let version = docker.version().await?.version.unwrap_or_default();
-        Ok::<_, Box<dyn std::error::Error>>(format!("{version}, API {}", docker.client_version()))
+        Outcome::Ok(format!("{version}, API {}", docker.client_version()))
     };
     version.await.unwrap_or_else(|_| "none answers".to_owned())
 }

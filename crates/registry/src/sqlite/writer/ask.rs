@@ -83,6 +83,15 @@ impl Deed {
         }
     }
 
+    /// Whether it changes one row, if that is as expected.
+    pub(super) const fn changes_one_row(&self) -> bool {
+        match self {
+            Self::Update(changes) => changes.len() == 1,
+            Self::Delete { .. } | Self::End { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The task whose row it changes or refers to. A group has one such deed a task, so that each
     /// statement of a group finds the row as it was before the group.
     pub(super) fn claims(&self) -> Option<&TaskId> {

@@ -1,102 +1,31 @@
 //! One group of deeds, as one transaction.
 //!
 //! First the rows, each kind as one set; then it is known which deeds were refused; then the facts
-//! of those that were not, as one set. A single deed that cannot be refused by a version goes to
-//! the connection's thread and back once.
+//! of those that were not, as one set. All of it is sent in one go where that can be: when no deed
+//! can be refused, or there is but one, whose facts SQLite itself leaves out with it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
-use armor_core::event::{Event, PAYLOAD_VERSION, Seq, Subject};
-use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
+use armor_core::event::Event;
+use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{ExecutionId, IdSource, TaskId};
-use armor_core::time::{Clock, Timestamp};
-use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
+use armor_core::time::Clock;
 use sqlx::{Row, SqliteConnection};
 
 use crate::RegistryError;
-use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::failure::failed;
 use crate::sqlite::jobs;
-use crate::sqlite::rows::count;
 use crate::sqlite::writer::ask::{Answer, Ask, Deed};
-use crate::sqlite::writer::encoded::{Changed, Fact, TaskRow, json};
-use crate::sqlite::writer::values::{MOST_ROWS, Script, SetStatement, Ticket};
+use crate::sqlite::writer::encoded::{Changed, TaskRow};
+use crate::sqlite::writer::log::{FactOf, When, append};
+use crate::sqlite::writer::statements::{
+    BEGIN_EXECUTIONS, DELETE_TASKS, END_EXECUTIONS, INSERT_TASKS, UPDATE_TASKS, bind_begun,
+    bind_changed, bind_deleted, bind_ended, bind_task,
+};
+use crate::sqlite::writer::values::{MOST_ROWS, Script, Ticket};
 
 /// The most deeds of one group.
 pub(super) const MOST: usize = 256;
-
-const INSERT_TASKS: SetStatement = SetStatement {
-    action: "keep the new task",
-    head: "INSERT INTO tasks (id, name, request, status, owner, metadata, sandbox, repository,
-               agent, outcome, retries, created_at, updated_at, started_at, finished_at, version)
-           SELECT * FROM (VALUES ",
-    columns: 16,
-    tail: ") WHERE column1 IS NOT NULL",
-};
-
-const UPDATE_TASKS: SetStatement = SetStatement {
-    action: "keep the task's change",
-    head: "WITH new (id, name, request, status, owner, metadata, sandbox, repository, agent,
-               outcome, retries, created_at, updated_at, started_at, finished_at, version,
-               expected) AS (VALUES ",
-    columns: 17,
-    tail: ") UPDATE tasks SET
-               name = new.name, request = new.request, status = new.status, owner = new.owner,
-               metadata = new.metadata, sandbox = new.sandbox, repository = new.repository,
-               agent = new.agent, outcome = new.outcome, retries = new.retries,
-               updated_at = new.updated_at, started_at = new.started_at,
-               finished_at = new.finished_at, version = new.version
-           FROM new WHERE tasks.id = new.id AND tasks.version = new.expected
-           RETURNING id",
-};
-
-const DELETE_TASKS: SetStatement = SetStatement {
-    action: "delete the task",
-    head: "WITH gone (id, expected) AS (VALUES ",
-    columns: 2,
-    tail: ") DELETE FROM tasks WHERE number IN
-               (SELECT number FROM gone JOIN tasks USING (id) WHERE version = expected)
-           RETURNING id",
-};
-
-const BEGIN_EXECUTIONS: SetStatement = SetStatement {
-    action: "keep the new execution",
-    head: "INSERT INTO executions (id, task_id, agent, command, cwd, instance, started_at, status)
-           SELECT * FROM (VALUES ",
-    columns: 8,
-    tail: ") WHERE column1 IS NOT NULL",
-};
-
-const END_EXECUTIONS: SetStatement = SetStatement {
-    action: "note the execution's end",
-    head: "WITH new (id, status, exit_code, finished_at, stdout_bytes, stderr_bytes) AS (VALUES ",
-    columns: 6,
-    tail: ") UPDATE executions SET
-               status = new.status, exit_code = new.exit_code, finished_at = new.finished_at,
-               stdout_bytes = new.stdout_bytes, stderr_bytes = new.stderr_bytes
-           FROM new WHERE executions.id = new.id AND executions.status = 'running'
-           RETURNING id",
-};
-
-/// A place is counted on from the last one that the log has of the task. SQLite reads the whole
-/// set before it inserts, because the set reads the table that is written to.
-const INSERT_EVENTS: SetStatement = SetStatement {
-    action: "append to the event log",
-    head: "WITH new (id, task_id, place, at, name, payload_version, payload) AS (VALUES ",
-    columns: 7,
-    tail: ") INSERT INTO events (id, task_id, task_seq, at, name, payload_version, payload)
-           SELECT id, task_id,
-               place + coalesce(
-                   (SELECT max(task_seq) FROM events WHERE task_id = new.task_id), 0),
-               at, name, payload_version, payload
-           FROM new WHERE id IS NOT NULL",
-};
-
-/// The places that the log gave to as many events as were appended: in one row, because each row
-/// that comes back costs more than to look for all of them again.
-const PLACES: &str =
-    "SELECT json_group_array(seq ORDER BY seq), json_group_array(task_seq ORDER BY seq)
-     FROM (SELECT seq, task_seq FROM events ORDER BY seq DESC LIMIT ?)";
 
 /// What came of a group: a result for each deed, and the events that were appended.
 pub(super) struct Outcome {
@@ -141,10 +70,25 @@ pub(super) async fn commit(
 ) -> Result<Outcome, RegistryError> {
     let mut script = Script::new(connection);
     script.add("BEGIN IMMEDIATE");
-    let sets = Sets::of(deeds);
-    let done = sets.write(&mut script).await?;
+    let written = Sets::of(deeds).write(&mut script).await?;
+    let mut facts = Vec::new();
+    if let [deed] = deeds
+        && deed.changes_one_row()
+    {
+        deed.facts(&mut facts);
+        let events = append(&mut script, When::Changed, &facts, clock.now(), ids).await?;
+        script.add("COMMIT");
+        script.send().await?;
+        let done = written.read(&script)?;
+        let result = judge(&mut script, deed, &done).await?;
+        let events = if done.is_empty() { Vec::new() } else { events.read(&script)? };
+        return Ok(Outcome { results: vec![result], events });
+    }
+    if written.can_be_refused() {
+        script.send().await?;
+    }
+    let done = written.read(&script)?;
     let mut results = Vec::with_capacity(deeds.len());
-    let mut facts: Vec<(Option<&TaskId>, &Fact)> = Vec::new();
     for deed in deeds {
         let result = judge(&mut script, deed, &done).await?;
         if matches!(result, Ok(Answer::Changed(true))) {
@@ -152,7 +96,7 @@ pub(super) async fn commit(
         }
         results.push(result);
     }
-    let events = append(&mut script, facts, clock.now(), ids).await?;
+    let events = append(&mut script, When::Always, &facts, clock.now(), ids).await?;
     script.add("COMMIT");
     script.send().await?;
     Ok(Outcome { results, events: events.read(&script)? })
@@ -170,6 +114,20 @@ struct Sets<'a> {
 
 /// The ids of the rows that were there as expected: of changes, ends and deletions.
 type Done = HashSet<String>;
+
+/// Where these ids will stand.
+struct Written(Vec<Ticket>);
+
+impl Written {
+    const fn can_be_refused(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn read(&self, script: &Script<'_>) -> Result<Done, RegistryError> {
+        let rows = self.0.iter().flat_map(|ticket| script.rows(*ticket));
+        rows.map(|row| row.try_get(0).map_err(failed("read what was written"))).collect()
+    }
+}
 
 impl<'a> Sets<'a> {
     fn of(deeds: &'a [Deed]) -> Self {
@@ -191,39 +149,31 @@ impl<'a> Sets<'a> {
         sets
     }
 
-    async fn write(self, script: &mut Script<'_>) -> Result<Done, RegistryError> {
-        let mut returning = Vec::new();
+    /// Adds the statements that write them.
+    async fn write(self, script: &mut Script<'_>) -> Result<Written, RegistryError> {
+        let mut written = Vec::new();
         for tasks in self.tasks.chunks(MOST_ROWS) {
             script.add_set(&INSERT_TASKS, tasks, |row, task| bind_task(row, task)).await?;
         }
         for changes in self.changes.chunks(MOST_ROWS) {
-            let updated = script.add_set(&UPDATE_TASKS, changes, |row, change| {
-                bind_task(row, &change.row)?;
-                row.bind(count(change.expected))
-            });
-            returning.push(updated.await?);
+            let set = script.add_set(&UPDATE_TASKS, changes, |row, task| bind_changed(row, task));
+            written.push(set.await?);
         }
         for begun in self.begun.chunks(MOST_ROWS) {
             script.add_set(&BEGIN_EXECUTIONS, begun, |row, begun| bind_begun(row, begun)).await?;
         }
         for ended in self.ended.chunks(MOST_ROWS) {
-            let ended =
+            let set =
                 script.add_set(&END_EXECUTIONS, ended, |row, (id, end)| bind_ended(row, id, end));
-            returning.push(ended.await?);
+            written.push(set.await?);
         }
         for deleted in self.deleted.chunks(MOST_ROWS) {
-            let deleted = script.add_set(&DELETE_TASKS, deleted, |row, (task, expected)| {
-                row.bind(task.as_str())?;
-                row.bind(count(*expected))
+            let set = script.add_set(&DELETE_TASKS, deleted, |row, (task, expected)| {
+                bind_deleted(row, task, *expected)
             });
-            returning.push(deleted.await?);
+            written.push(set.await?);
         }
-        if returning.is_empty() {
-            return Ok(Done::new());
-        }
-        script.send().await?;
-        let rows = returning.into_iter().flat_map(|ticket| script.rows(ticket));
-        rows.map(|row| row.try_get(0).map_err(failed("read what was written"))).collect()
+        Ok(Written(written))
     }
 }
 
@@ -322,7 +272,7 @@ async fn refusal(
 
 impl Deed {
     /// Adds the facts that go into the log when it was done.
-    fn facts<'a>(&'a self, facts: &mut Vec<(Option<&'a TaskId>, &'a Fact)>) {
+    fn facts<'a>(&'a self, facts: &mut Vec<FactOf<'a>>) {
         match self {
             Self::Insert(new) => {
                 facts.extend(new.iter().map(|new| (Some(&new.row.task.id), &new.fact)));
@@ -345,120 +295,4 @@ impl Deed {
             Self::Other(_) | Self::Close => {}
         }
     }
-}
-
-/// Events that were sent to the log, and where their places will stand.
-struct Appended {
-    events: Vec<Event>,
-    places: Option<Ticket>,
-}
-
-async fn append(
-    script: &mut Script<'_>,
-    facts: Vec<(Option<&TaskId>, &Fact)>,
-    at: Timestamp,
-    ids: &dyn IdSource,
-) -> Result<Appended, RegistryError> {
-    let mut events = Vec::with_capacity(facts.len());
-    for facts in facts.chunks(MOST_ROWS) {
-        let mut of_task: HashMap<&TaskId, i64> = HashMap::new();
-        let appended = script.add_set(&INSERT_EVENTS, facts, |row, &(task, fact)| {
-            // The how-manieth of its task in this statement.
-            let place = task.map(|task| {
-                let place = of_task.entry(task).or_default();
-                *place += 1;
-                *place
-            });
-            let id = ids.event_id(at);
-            row.bind(id.as_str())?;
-            row.bind(task.map(TaskId::as_str))?;
-            row.bind(place)?;
-            row.bind(at.as_micros())?;
-            row.bind(fact.payload.name())?;
-            row.bind(PAYLOAD_VERSION)?;
-            row.bind(fact.data.as_str())?;
-            let subject = match task {
-                Some(task) => Subject::Task { task: task.clone(), task_seq: 0 },
-                None => Subject::System {},
-            };
-            let payload = fact.payload.clone();
-            events.push(Event { seq: Seq::START, id, subject, at, payload });
-            Ok(())
-        });
-        appended.await?;
-    }
-    if events.is_empty() {
-        return Ok(Appended { events, places: None });
-    }
-    let places = script.add(PLACES);
-    script.bind(i64::try_from(events.len()).unwrap_or(i64::MAX))?;
-    Ok(Appended { events, places: Some(places) })
-}
-
-impl Appended {
-    /// The events with the places that the log gave them.
-    fn read(mut self, script: &Script<'_>) -> Result<Vec<Event>, RegistryError> {
-        let Some(row) = self.places.and_then(|places| script.rows(places).first()) else {
-            return Ok(self.events);
-        };
-        let seqs: Vec<u64> = numbers(row, 0)?;
-        let task_seqs: Vec<Option<u64>> = numbers(row, 1)?;
-        for (event, (seq, place)) in self.events.iter_mut().zip(seqs.into_iter().zip(task_seqs)) {
-            event.seq = Seq(seq);
-            if let (Subject::Task { task_seq, .. }, Some(place)) = (&mut event.subject, place) {
-                *task_seq = place;
-            }
-        }
-        Ok(self.events)
-    }
-}
-
-fn numbers<T: DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<Vec<T>, RegistryError> {
-    const ACTION: &str = "read what was appended";
-    let text: &str = row.try_get(column).map_err(failed(ACTION))?;
-    serde_json::from_str(text).map_err(|error| corrupt(ACTION, error))
-}
-
-fn bind_task(script: &mut Script<'_>, row: &TaskRow) -> Result<(), RegistryError> {
-    let task = &row.task;
-    script.bind(task.id.as_str())?;
-    script.bind(task.name.as_str())?;
-    script.bind(task.request.as_ref().map(armor_core::task::RequestText::as_str))?;
-    script.bind(task.status.as_str())?;
-    script.bind(task.owner.as_str())?;
-    script.bind(row.metadata.as_str())?;
-    script.bind(row.sandbox.as_str())?;
-    script.bind(row.repository.as_deref())?;
-    script.bind(task.agent.as_ref().map(armor_core::id::AgentId::as_str))?;
-    script.bind(row.outcome.as_deref())?;
-    script.bind(task.retries)?;
-    script.bind(task.created_at.as_micros())?;
-    script.bind(task.updated_at.as_micros())?;
-    script.bind(task.started_at.map(Timestamp::as_micros))?;
-    script.bind(task.finished_at.map(Timestamp::as_micros))?;
-    script.bind(count(task.version))
-}
-
-fn bind_begun(script: &mut Script<'_>, execution: &Execution) -> Result<(), RegistryError> {
-    script.bind(execution.id.as_str())?;
-    script.bind(execution.task.as_str())?;
-    script.bind(execution.agent.as_str())?;
-    script.bind(json(&execution.command)?)?;
-    script.bind(execution.cwd.as_str())?;
-    script.bind(execution.instance.as_str())?;
-    script.bind(execution.started_at.as_micros())?;
-    script.bind(ExecutionStatus::Running.as_str())
-}
-
-fn bind_ended(
-    script: &mut Script<'_>,
-    execution: &ExecutionId,
-    end: &ExecutionEnd,
-) -> Result<(), RegistryError> {
-    script.bind(execution.as_str())?;
-    script.bind(end.status.as_str())?;
-    script.bind(end.exit_code)?;
-    script.bind(end.at.as_micros())?;
-    script.bind(count(end.stdout_bytes))?;
-    script.bind(count(end.stderr_bytes))
 }

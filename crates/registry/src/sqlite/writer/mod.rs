@@ -10,6 +10,8 @@ mod ask;
 mod connection;
 mod encoded;
 mod group;
+mod log;
+mod statements;
 mod values;
 
 use std::collections::VecDeque;
