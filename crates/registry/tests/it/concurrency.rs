@@ -85,3 +85,31 @@ async fn a_reader_that_follows_writers_sees_every_event_once_in_order() {
     }
     writers.join_all().await;
 }
+
+// Whoever stops waiting takes a connection along, and its place is free for the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_are_no_longer_waited_for_disturb_no_other() {
+    let home = Home::new();
+    let registry = Arc::new(home.open().await);
+    let tasks: Vec<_> = (0..500).map(|n| home.task(&format!("t{n}"))).collect();
+    registry.bulk_insert(&tasks).await.unwrap();
+    for turn in 0..200_u32 {
+        let reading = registry.read_after(Seq::START, 500, None);
+        let mut reading = std::pin::pin!(reading);
+        for _ in 0..turn % 4 {
+            if futures_util::poll!(&mut reading).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let registry = Arc::clone(&registry);
+        readers.spawn(async move { registry.read_after(Seq::START, 1_000, None).await });
+    }
+    for read in readers.join_all().await {
+        assert_eq!(read.unwrap().len(), 500);
+    }
+    registry.close().await;
+}

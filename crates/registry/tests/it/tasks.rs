@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use armor_core::error::{Code, Diagnostic};
-use armor_core::event::TaskEvent;
+use armor_core::event::{EventLog, Seq, TaskEvent};
 use armor_core::task::{Metadata, Outcome, Task, TaskStatus};
 use armor_core::time::Clock;
 use armor_registry::{Order, Registry, RegistryError, TaskQuery};
@@ -50,6 +50,7 @@ async fn a_change_from_an_old_version_is_refused_with_both_versions() {
     let error = registry.commit(&second).await.unwrap_err();
     assert!(matches!(&error, RegistryError::Conflict { expected: 1, actual: 2, .. }), "{error}");
     assert_eq!(registry.get(&task.id).await.unwrap().agent, Some(agent("first")));
+    assert_eq!(registry.head().await.unwrap(), Seq(3), "what is refused leaves no event");
 
     let deleted = TaskEvent::Deleted { name: task.name.to_string() };
     let error = registry.delete(&task.id, 1, deleted.clone().into()).await.unwrap_err();
@@ -58,6 +59,7 @@ async fn a_change_from_an_old_version_is_refused_with_both_versions() {
     assert_eq!(registry.get(&task.id).await.unwrap_err().code(), Code::TaskNotFound);
     let error = registry.delete(&task.id, 2, deleted.into()).await.unwrap_err();
     assert_eq!(error.code(), Code::TaskNotFound);
+    assert_eq!(registry.head().await.unwrap(), Seq(4), "the deletion's");
 }
 
 // R10

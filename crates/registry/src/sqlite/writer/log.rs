@@ -51,10 +51,10 @@ const APPEND: SetStatement = insert_events!("");
 const APPEND_IF_CHANGED: SetStatement = insert_events!("AND changes() > 0");
 
 /// The places that the log gave to as many events as were appended: in one row, because each row
-/// that comes back costs more than to look for all of them again.
-const PLACES: &str =
-    "SELECT json_group_array(seq ORDER BY seq), json_group_array(task_seq ORDER BY seq)
-     FROM (SELECT seq, task_seq FROM events ORDER BY seq DESC LIMIT ?)";
+/// that comes back costs more than to look for all of them again. (SQLite plans a statement anew
+/// for every value of a limit that is nothing but a parameter.)
+const PLACES: &str = "SELECT json_group_array(seq), json_group_array(task_seq)
+     FROM (SELECT seq, task_seq FROM events ORDER BY seq DESC LIMIT ? + 0)";
 
 /// Events that are sent to the log, and where their places will stand.
 pub(super) struct Appended {
@@ -118,7 +118,9 @@ impl Appended {
         };
         let seqs: Vec<u64> = numbers(row, 0)?;
         let task_seqs: Vec<Option<u64>> = numbers(row, 1)?;
-        for (event, (seq, place)) in self.events.iter_mut().zip(seqs.into_iter().zip(task_seqs)) {
+        let mut places: Vec<_> = seqs.into_iter().zip(task_seqs).collect();
+        places.sort_unstable();
+        for (event, (seq, place)) in self.events.iter_mut().zip(places) {
             event.seq = Seq(seq);
             if let (Subject::Task { task_seq, .. }, Some(place)) = (&mut event.subject, place) {
                 *task_seq = place;
