@@ -4,13 +4,14 @@
 //! thread: that costs as much as most of what is read here. Here a connection comes back only from
 //! a read that went well to its end; any other, such as one whose reader no longer waits, is closed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::TryStreamExt;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Either, Executor, Sqlite, SqliteConnection};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::RegistryError;
 use crate::sqlite::failure::failed;
@@ -21,7 +22,7 @@ const READERS: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Readers {
     options: SqliteConnectOptions,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// Those that nobody reads with, the last used last: what it remembers is the newest.
     idle: Mutex<Vec<SqliteConnection>>,
 }
@@ -31,7 +32,7 @@ impl Readers {
     pub(super) async fn open(options: SqliteConnectOptions) -> Result<Self, RegistryError> {
         let options = options.read_only(true);
         let first = options.connect().await.map_err(failed("open the database for reading"))?;
-        let places = Semaphore::new(READERS as usize);
+        let places = Arc::new(Semaphore::new(READERS as usize));
         Ok(Self { options, places, idle: Mutex::new(vec![first]) })
     }
 
@@ -46,14 +47,16 @@ impl Readers {
         action: &'static str,
         query: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<Vec<SqliteRow>, RegistryError> {
-        let _place = self.places.acquire().await.map_err(|_| RegistryError::Closed)?;
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_| RegistryError::Closed)?;
         let idle = self.idle().pop();
-        let mut connection = match idle {
+        let connection = match idle {
             Some(connection) => connection,
             None => self.fresh().await?,
         };
-        let rows = to_the_end(&mut connection, query).await.map_err(failed(action))?;
-        self.idle().push(connection);
+        let mut lent = Lent { connection: Some(connection), place: Some(place) };
+        let rows = lent.read_to_the_end(query).await.map_err(failed(action))?;
+        self.idle().extend(lent.connection.take());
         Ok(rows)
     }
 
@@ -79,16 +82,12 @@ impl Readers {
     /// Waits for those who read, and closes all connections.
     pub(super) async fn close(&self) {
         // An error says that it is closed already.
-        if let Ok(places) = self.places.acquire_many(READERS).await {
-            self.places.close();
-            drop(places);
-        }
+        let Ok(_places) = self.places.acquire_many(READERS).await else { return };
         let idle = std::mem::take(&mut *self.idle());
         for connection in idle {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "a connection that reads was not closed in order");
-            }
+            close(connection).await;
         }
+        self.places.close();
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
@@ -97,18 +96,47 @@ impl Readers {
     }
 }
 
-async fn to_the_end(
-    connection: &mut SqliteConnection,
-    query: Query<'_, Sqlite, SqliteArguments>,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let mut answers = connection.fetch_many(query);
-    let (mut rows, mut ended) = (Vec::new(), false);
-    while let Some(answer) = answers.try_next().await? {
-        match answer {
-            Either::Right(row) => rows.push(row),
-            Either::Left(_) => ended = true,
+/// A connection that somebody reads with. If it is not given back, its thread may still be busy: it
+/// is closed, and its place is free when that is done.
+struct Lent {
+    connection: Option<SqliteConnection>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Lent {
+    async fn read_to_the_end(
+        &mut self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        let connection = self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
+        let mut answers = connection.fetch_many(query);
+        let (mut rows, mut ended) = (Vec::new(), false);
+        while let Some(answer) = answers.try_next().await? {
+            match answer {
+                Either::Right(row) => rows.push(row),
+                Either::Left(_) => ended = true,
+            }
+        }
+        // A connection whose thread died only stops answering.
+        if ended { Ok(rows) } else { Err(sqlx::Error::WorkerCrashed) }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let (Some(connection), place) = (self.connection.take(), self.place.take()) else { return };
+        // Without a runtime, the thread ends by itself once it has nobody to answer.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                close(connection).await;
+                drop(place);
+            });
         }
     }
-    // A connection whose thread died only stops answering.
-    if ended { Ok(rows) } else { Err(sqlx::Error::WorkerCrashed) }
+}
+
+async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "a connection that reads was not closed in order");
+    }
 }

@@ -53,33 +53,37 @@ pub(super) async fn resolve(readers: &Readers, reference: &str) -> Result<Task, 
 pub(super) async fn statistics(readers: &Readers) -> Result<Statistics, RegistryError> {
     // One statement, so that the numbers fit each other.
     let counts = sqlx::query(
-        "SELECT 'status', status, count(*) FROM tasks GROUP BY status
-         UNION ALL SELECT 'owner', owner, count(*) FROM tasks GROUP BY owner
-         UNION ALL SELECT 'retries', NULL, sum(retries) FROM tasks
-         UNION ALL SELECT 'mean', NULL, CAST(avg(finished_at - started_at) / 1000 AS INTEGER)
-             FROM tasks
-         UNION ALL SELECT 'max', NULL, max(finished_at - started_at) / 1000 FROM tasks",
+        "SELECT status, NULL, count(*), NULL, NULL FROM tasks GROUP BY status
+         UNION ALL SELECT NULL, owner, count(*), NULL, NULL FROM tasks GROUP BY owner
+         UNION ALL SELECT NULL, NULL, coalesce(sum(retries), 0),
+             CAST(avg(finished_at - started_at) / 1000 AS INTEGER),
+             max(finished_at - started_at) / 1000
+         FROM tasks",
     );
     let mut statistics = Statistics::default();
     for row in readers.all(READ, counts).await? {
-        let (what, of, number) = counted(&row).map_err(failed(READ))?;
-        match what.as_str() {
-            "status" => statistics.by_status.extend([(of, number.unwrap_or(0))]),
-            "owner" => statistics.by_owner.extend([(of, number.unwrap_or(0))]),
-            "retries" => statistics.retries = number.unwrap_or(0),
-            "mean" => statistics.mean_duration_ms = number,
-            _ => statistics.max_duration_ms = number,
-        }
+        add_to(&mut statistics, &row).map_err(failed(READ))?;
     }
     statistics.total = statistics.by_status.values().sum();
     Ok(statistics)
 }
 
-/// What was counted, of which status or owner, and how many there are.
-fn counted(row: &SqliteRow) -> sqlx::Result<(String, String, Option<u64>)> {
-    let of: Option<String> = row.try_get(1)?;
+/// Adds a row: of a status, of an owner, or of all tasks.
+fn add_to(statistics: &mut Statistics, row: &SqliteRow) -> sqlx::Result<()> {
     // A clock that was put back makes a duration negative.
-    let number: Option<i64> = row.try_get(2)?;
-    let number = number.map(|number| u64::try_from(number).unwrap_or(0));
-    Ok((row.try_get(0)?, of.unwrap_or_default(), number))
+    let number = |column: usize| -> sqlx::Result<Option<u64>> {
+        let number: Option<i64> = row.try_get(column)?;
+        Ok(number.map(|number| u64::try_from(number).unwrap_or(0)))
+    };
+    let counted = number(2)?.unwrap_or(0);
+    match (row.try_get(0)?, row.try_get(1)?) {
+        (Some(status), _) => statistics.by_status.extend([(status, counted)]),
+        (None, Some(owner)) => statistics.by_owner.extend([(owner, counted)]),
+        (None, None) => {
+            statistics.retries = counted;
+            statistics.mean_duration_ms = number(3)?;
+            statistics.max_duration_ms = number(4)?;
+        }
+    }
+    Ok(())
 }

@@ -86,7 +86,7 @@ async fn a_reader_that_follows_writers_sees_every_event_once_in_order() {
     writers.join_all().await;
 }
 
-// Whoever stops waiting takes a connection along, and its place is free for the next.
+// Whoever stops waiting takes a connection along, and its place is free when that is closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_that_are_no_longer_waited_for_disturb_no_other() {
     let home = Home::new();

@@ -1,6 +1,6 @@
 //! The spine: a change and its events are one, and the log is read in order.
 
-use armor_core::event::{Event, EventLog, Seq, TaskEvent};
+use armor_core::event::{Commit, Event, EventLog, Seq, TaskEvent};
 use armor_core::task::Outcome;
 use armor_core::time::Clock;
 use armor_registry::{EventQuery, Registry};
@@ -52,6 +52,36 @@ async fn every_change_stands_in_the_log_in_order_without_a_gap() {
     assert_eq!(*registry.appended().borrow(), Seq(8));
     let part = registry.read_after(Seq(3), 2, None).await.unwrap();
     assert!(part.iter().flatten().map(|event| event.seq.0).eq(4..=5));
+}
+
+// Each goes alone, and the full text index, which writes on its own account, merges what it has
+// again and again meanwhile.
+#[tokio::test]
+async fn of_hundreds_of_single_changes_each_stands_in_the_log_and_refused_ones_do_not() {
+    const TASKS: u64 = 300;
+    let home = Home::new();
+    let registry = home.open().await;
+    let mut commits = registry.commits();
+    for number in 0..TASKS {
+        let task = home.task(&format!("number {number}"));
+        registry.create(&task).await.unwrap();
+        let mut change = task.attach(agent("a"), home.clock.now()).unwrap();
+        change.after.name = format!("renamed {number}").parse().unwrap();
+        change.events.truncate(1);
+        registry.commit(&change).await.unwrap();
+        registry.commit(&change).await.unwrap_err();
+        let deleted = TaskEvent::Deleted { name: change.after.name.to_string() };
+        registry.delete(&task.id, 1, deleted.clone().into()).await.unwrap_err();
+        registry.delete(&task.id, 2, deleted.into()).await.unwrap();
+        let events = registry.events(&task.id, EventQuery::default()).await.unwrap();
+        assert!(events.iter().map(|event| event.seq.0).eq(number * 3 + 1..=number * 3 + 3));
+        for event in events {
+            let Commit::Ours(told) = commits.recv().await.unwrap() else { panic!("ours alone") };
+            assert_eq!(*told[0], event, "who follows is told what stands in the log");
+        }
+    }
+    assert_eq!(registry.head().await.unwrap(), Seq(TASKS * 3));
+    assert_eq!(registry.check().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

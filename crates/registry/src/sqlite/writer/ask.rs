@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::RegistryError;
 use crate::sqlite::jobs::Held;
 use crate::sqlite::writer::encoded::{Changed, Fact, New};
+use crate::sqlite::writer::log::When;
 
 /// A future that is sent between threads.
 pub(in crate::sqlite) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -83,12 +84,16 @@ impl Deed {
         }
     }
 
-    /// Whether it changes one row, if that is as expected.
-    pub(super) const fn changes_one_row(&self) -> bool {
+    /// What has to hold for it to be carried out, where it changes one row if that is as expected.
+    pub(super) fn condition(&self) -> Option<When<'_>> {
         match self {
-            Self::Update(changes) => changes.len() == 1,
-            Self::Delete { .. } | Self::End { .. } => true,
-            _ => false,
+            Self::Update(changes) => match changes.as_slice() {
+                [change] => Some(When::TaskAt(&change.row.task.id, change.expected)),
+                _ => None,
+            },
+            Self::Delete { task, expected, .. } => Some(When::TaskAt(task, *expected)),
+            Self::End { execution, .. } => Some(When::Running(execution)),
+            _ => None,
         }
     }
 

@@ -1,8 +1,9 @@
 //! One group of deeds, as one transaction.
 //!
 //! First the rows, each kind as one set; then it is known which deeds were refused; then the facts
-//! of those that were not, as one set. All of it is sent in one go where that can be: when no deed
-//! can be refused, or there is but one, whose facts SQLite itself leaves out with it.
+//! of those that were not, as one set. All of it is sent in one go where no deed can be refused. Of
+//! a single deed the facts come first, on the same condition as the deed, and so all of it is sent
+//! in one go, too.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -26,6 +27,10 @@ use crate::sqlite::writer::values::{MOST_ROWS, Script, Ticket};
 
 /// The most deeds of one group.
 pub(super) const MOST: usize = 256;
+
+/// How many deeds of different kinds are sent in one go. More of them would be put together in ever
+/// new ways, and each way has to be prepared.
+const FEW: usize = 3;
 
 /// What came of a group: a result for each deed, and the events that were appended.
 pub(super) struct Outcome {
@@ -61,7 +66,7 @@ pub(super) fn take(waiting: &mut VecDeque<Ask>) -> Vec<Ask> {
 ///
 /// # Errors
 /// When any statement fails, or a part of a deed of several parts is refused. Then the transaction
-/// is still open, and is to be rolled back.
+/// may still be open, and is to be rolled back.
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     deeds: &[Deed],
@@ -70,13 +75,14 @@ pub(super) async fn commit(
 ) -> Result<Outcome, RegistryError> {
     let mut script = Script::new(connection);
     script.add("BEGIN IMMEDIATE");
-    let written = Sets::of(deeds).write(&mut script).await?;
+    let sets = Sets::of(deeds);
     let mut facts = Vec::new();
     if let [deed] = deeds
-        && deed.changes_one_row()
+        && let Some(when) = deed.condition()
     {
         deed.facts(&mut facts);
-        let events = append(&mut script, When::Changed, &facts, clock.now(), ids).await?;
+        let events = append(&mut script, when, &facts, clock.now(), ids).await?;
+        let written = sets.write(&mut script).await?;
         script.add("COMMIT");
         script.send().await?;
         let done = written.read(&script)?;
@@ -84,6 +90,10 @@ pub(super) async fn commit(
         let events = if done.is_empty() { Vec::new() } else { events.read(&script)? };
         return Ok(Outcome { results: vec![result], events });
     }
+    if deeds.len() > FEW && sets.kinds() > 1 {
+        script.part_sets();
+    }
+    let written = sets.write(&mut script).await?;
     if written.can_be_refused() {
         script.send().await?;
     }
@@ -147,6 +157,18 @@ impl<'a> Sets<'a> {
             }
         }
         sets
+    }
+
+    /// How many kinds there are of them.
+    fn kinds(&self) -> usize {
+        let empty = [
+            self.tasks.is_empty(),
+            self.changes.is_empty(),
+            self.deleted.is_empty(),
+            self.begun.is_empty(),
+            self.ended.is_empty(),
+        ];
+        empty.iter().filter(|empty| !**empty).count()
     }
 
     /// Adds the statements that write them.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use armor_core::event::{Event, PAYLOAD_VERSION, Seq, Subject};
-use armor_core::id::{IdSource, TaskId};
+use armor_core::id::{ExecutionId, IdSource, TaskId};
 use armor_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
@@ -11,19 +11,23 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::RegistryError;
 use crate::sqlite::failure::{corrupt, failed};
+use crate::sqlite::rows::count;
 use crate::sqlite::writer::encoded::Fact;
 use crate::sqlite::writer::values::{MOST_ROWS, Script, SetStatement, Ticket};
 
 /// A fact, and the task that it is about.
 pub(super) type FactOf<'a> = (Option<&'a TaskId>, &'a Fact);
 
-/// On which condition facts are appended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+/// On which condition facts are appended: that of the change which follows them. (How many rows the
+/// statement before has changed is no help: FTS5 writes in between, and counts its own.)
+#[derive(Debug, Clone, Copy)]
+pub(super) enum When<'a> {
     /// On none.
     Always,
-    /// If the statement before them changed a row.
-    Changed,
+    /// If the task is at this version.
+    TaskAt(&'a TaskId, u64),
+    /// If the execution runs.
+    Running(&'a ExecutionId),
 }
 
 macro_rules! insert_events {
@@ -48,13 +52,18 @@ macro_rules! insert_events {
 }
 
 const APPEND: SetStatement = insert_events!("");
-const APPEND_IF_CHANGED: SetStatement = insert_events!("AND changes() > 0");
+const APPEND_IF_TASK: SetStatement =
+    insert_events!("AND EXISTS (SELECT 1 FROM tasks WHERE id = ? AND version = ?)");
+const APPEND_IF_RUNNING: SetStatement =
+    insert_events!("AND EXISTS (SELECT 1 FROM executions WHERE id = ? AND status = 'running')");
 
 /// The places that the log gave to as many events as were appended: in one row, because each row
-/// that comes back costs more than to look for all of them again. (SQLite plans a statement anew
-/// for every value of a limit that is nothing but a parameter.)
+/// that comes back costs more than to look for all of them again. (A limit that is nothing but a
+/// parameter makes SQLite prepare the statement again for every run.)
 const PLACES: &str = "SELECT json_group_array(seq), json_group_array(task_seq)
      FROM (SELECT seq, task_seq FROM events ORDER BY seq DESC LIMIT ? + 0)";
+
+const READ_BACK: &str = "read what was appended";
 
 /// Events that are sent to the log, and where their places will stand.
 pub(super) struct Appended {
@@ -65,14 +74,15 @@ pub(super) struct Appended {
 /// Adds the statements that append facts.
 pub(super) async fn append(
     script: &mut Script<'_>,
-    when: When,
+    when: When<'_>,
     facts: &[FactOf<'_>],
     at: Timestamp,
     ids: &dyn IdSource,
 ) -> Result<Appended, RegistryError> {
     let statement = match when {
         When::Always => APPEND,
-        When::Changed => APPEND_IF_CHANGED,
+        When::TaskAt(..) => APPEND_IF_TASK,
+        When::Running(_) => APPEND_IF_RUNNING,
     };
     let mut events = Vec::with_capacity(facts.len());
     for facts in facts.chunks(MOST_ROWS) {
@@ -101,6 +111,14 @@ pub(super) async fn append(
             Ok(())
         });
         appended.await?;
+        match when {
+            When::Always => {}
+            When::TaskAt(task, version) => {
+                script.bind(task.as_str())?;
+                script.bind(count(version))?;
+            }
+            When::Running(execution) => script.bind(execution.as_str())?,
+        }
     }
     if events.is_empty() {
         return Ok(Appended { events, places: None });
@@ -119,6 +137,9 @@ impl Appended {
         let seqs: Vec<u64> = numbers(row, 0)?;
         let task_seqs: Vec<Option<u64>> = numbers(row, 1)?;
         let mut places: Vec<_> = seqs.into_iter().zip(task_seqs).collect();
+        if places.len() != self.events.len() {
+            return Err(corrupt(READ_BACK, "another number of events than was appended"));
+        }
         places.sort_unstable();
         for (event, (seq, place)) in self.events.iter_mut().zip(places) {
             event.seq = Seq(seq);
@@ -131,7 +152,6 @@ impl Appended {
 }
 
 fn numbers<T: DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<Vec<T>, RegistryError> {
-    const ACTION: &str = "read what was appended";
-    let text: &str = row.try_get(column).map_err(failed(ACTION))?;
-    serde_json::from_str(text).map_err(|error| corrupt(ACTION, error))
+    let text: &str = row.try_get(column).map_err(failed(READ_BACK))?;
+    serde_json::from_str(text).map_err(|error| corrupt(READ_BACK, error))
 }

@@ -1,7 +1,8 @@
 //! Statements on sets of rows, sent with as few hops to the connection's thread as can be.
 //!
 //! A set is written as `VALUES (…), (…)`, filled up with rows of nulls to a power of two: so every
-//! statement has few texts, and SQLite finds them prepared, also where several are sent as one.
+//! statement has few texts, and SQLite finds them prepared. What is sent as one is prepared as one:
+//! sets that are put together in many ways have to be [parted](Script::part_sets).
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -49,6 +50,7 @@ pub(super) struct Script<'c> {
     arguments: SqliteArguments,
     action: &'static str,
     is_full: bool,
+    parted: bool,
     added: usize,
     rows: Vec<Vec<SqliteRow>>,
 }
@@ -61,6 +63,7 @@ impl<'c> Script<'c> {
             arguments: SqliteArguments::default(),
             action: "begin to write",
             is_full: false,
+            parted: false,
             added: 0,
             rows: Vec::new(),
         }
@@ -89,7 +92,7 @@ impl<'c> Script<'c> {
         set: &[T],
         mut bind_row: impl FnMut(&mut Self, &T) -> Result<(), RegistryError>,
     ) -> Result<Ticket, RegistryError> {
-        if self.is_full {
+        if self.is_full || self.parted {
             self.send().await?;
         }
         self.action = statement.action;
@@ -104,6 +107,11 @@ impl<'c> Script<'c> {
             self.bind(None::<i64>)?;
         }
         Ok(ticket)
+    }
+
+    /// From now on, a set is not sent together with what comes before it.
+    pub(super) const fn part_sets(&mut self) {
+        self.parted = true;
     }
 
     pub(super) fn bind<'q, T: Encode<'q, Sqlite> + Type<Sqlite>>(
