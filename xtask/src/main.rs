@@ -27,7 +27,7 @@ cargo xtask <command>
   torture --kills N [--seed S] | --faults | --hammer N
                    kill a writing process again and again, or let its disk fail, and check what is
                    left; let N processes raise one counter
-  fuzz [SECONDS]   run the fuzz target of paths; needs a nightly toolchain
+  fuzz [SECONDS]   run each fuzz target for so long; needs a nightly toolchain
   tidy             check the house rules that no compiler knows
   ci               everything that a change has to pass
 ";
@@ -55,11 +55,14 @@ fn torture(what: &[&str]) -> Outcome {
 
 fn fuzz(seconds: &str) -> Outcome {
     let limit = format!("-max_total_time={seconds}");
-    process::run(
-        tools::cargo_fuzz()?
-            .env("RUSTUP_TOOLCHAIN", "nightly")
-            .args(["fuzz", "run", "paths", "--", &limit]),
-    )
+    for target in ["paths", "runner_protocol"] {
+        process::run(
+            tools::cargo_fuzz()?
+                .env("RUSTUP_TOOLCHAIN", "nightly")
+                .args(["fuzz", "run", target, "--", &limit]),
+        )?;
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {

@@ -14,11 +14,15 @@ const LONGEST_FILE: usize = 800;
 
 /// Which of our crates each crate may name among its dependencies.
 const EDGES: &[(&str, &[&str])] = &[
-    ("armor-core", &[]),
+    ("armor-output", &[]),
+    ("armor-core", &["armor-output"]),
     ("armor-registry", &["armor-core"]),
     ("armor-events", &["armor-core"]),
     ("armor-jobs", &["armor-core"]),
-    ("armor-persistence", &["armor-core", "armor-registry"]),
+    ("armor-persistence", &["armor-core", "armor-output", "armor-registry"]),
+    ("armor-runner-protocol", &[]),
+    ("armor-sandbox-runner", &["armor-output", "armor-runner-protocol"]),
+    ("armor-runner", &["armor-runner-protocol"]),
     ("armor-git", &["armor-core"]),
     ("armor-docker", &["armor-core"]),
     (

@@ -4,9 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
+pub use armor_output::StreamKind;
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::error::{Code, Diagnostic};
@@ -185,16 +186,6 @@ pub struct ExecRequest {
     pub env: Vec<(String, String)>,
     /// What the command reads; its standard input is empty without it.
     pub stdin: Option<Bytes>,
-}
-
-/// One of a command's two output streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StreamKind {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// A piece of output as it came.

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
-mod output;
 mod state;
 mod support;
 mod trash;

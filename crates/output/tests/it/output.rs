@@ -1,14 +1,15 @@
 //! The output of executions: kept, cut, and read back in order.
 
-use armor_core::sandbox::{OutputChunk, StreamKind};
-use armor_persistence::output::{OutputWriter, excerpt, replay, stream_file};
+use std::path::Path;
+
+use armor_output::{OutputFiles, OutputWriter, StreamKind, excerpt, replay, stream_file};
 use proptest::prelude::*;
 
-fn chunk(stream: StreamKind, bytes: impl AsRef<[u8]>) -> OutputChunk {
-    OutputChunk { stream, bytes: bytes.as_ref().to_vec().into() }
+fn writer(folder: &Path, keep: u64) -> OutputWriter {
+    OutputWriter::new(OutputFiles::create(folder).unwrap(), keep)
 }
 
-fn replayed(folder: &std::path::Path) -> Vec<(StreamKind, Vec<u8>)> {
+fn replayed(folder: &Path) -> Vec<(StreamKind, Vec<u8>)> {
     let mut pieces: Vec<(StreamKind, Vec<u8>)> = Vec::new();
     replay(folder, &mut |stream, bytes| {
         match pieces.last_mut() {
@@ -29,11 +30,11 @@ proptest! {
     ) {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("e1");
-        let mut writer = OutputWriter::create(&folder, 1 << 20).unwrap();
+        let mut writer = writer(&folder, 1 << 20);
         let mut expected: Vec<(StreamKind, Vec<u8>)> = Vec::new();
         for (is_stdout, bytes) in pieces {
             let stream = if is_stdout { StreamKind::Stdout } else { StreamKind::Stderr };
-            writer.write(&chunk(stream, &bytes)).unwrap();
+            writer.write(stream, &bytes).unwrap();
             match expected.last_mut() {
                 Some((last, text)) if *last == stream => text.extend(bytes),
                 _ => expected.push((stream, bytes)),
@@ -72,9 +73,9 @@ proptest! {
 #[test]
 fn of_a_stream_beyond_the_limit_the_beginning_and_the_end_are_kept() {
     let home = tempfile::tempdir().unwrap();
-    let mut writer = OutputWriter::create(home.path(), 1000).unwrap();
+    let mut writer = writer(home.path(), 1000);
     for number in 0..100_000 {
-        writer.write(&chunk(StreamKind::Stdout, format!("line {number}\n"))).unwrap();
+        writer.write(StreamKind::Stdout, format!("line {number}\n").as_bytes()).unwrap();
     }
     let written = writer.finish().unwrap();
     assert_eq!(
@@ -91,9 +92,9 @@ fn of_a_stream_beyond_the_limit_the_beginning_and_the_end_are_kept() {
 #[test]
 fn a_stream_just_at_the_limit_is_whole() {
     let home = tempfile::tempdir().unwrap();
-    let mut writer = OutputWriter::create(home.path(), 10).unwrap();
-    writer.write(&chunk(StreamKind::Stderr, "0123456789")).unwrap();
-    writer.write(&chunk(StreamKind::Stderr, "abc")).unwrap();
+    let mut writer = writer(home.path(), 10);
+    writer.write(StreamKind::Stderr, b"0123456789").unwrap();
+    writer.write(StreamKind::Stderr, b"abc").unwrap();
     writer.finish().unwrap();
     let kept = std::fs::read_to_string(stream_file(home.path(), StreamKind::Stderr)).unwrap();
     assert_eq!(kept, "0123456789abc");

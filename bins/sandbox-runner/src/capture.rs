@@ -1,0 +1,138 @@
+//! The output of one execution on its way from pipes into the host's files.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use armor_output::{OutputFiles, OutputWriter, StreamKind, Written};
+use armor_runner_protocol::{End, Files};
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+
+/// How much of a stream may wait to be read, where the system allows it.
+const PIPE_BYTES: usize = 1 << 20;
+/// How much is read at one time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// The descriptors that a command gets: standard input, output and error.
+pub(crate) type Given = Vec<OwnedFd>;
+
+/// Both streams, until their ends.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    streams: [Option<File>; 2],
+    writer: Option<OutputWriter>,
+    written: Written,
+    end: File,
+}
+
+const KINDS: [StreamKind; 2] = [StreamKind::Stdout, StreamKind::Stderr];
+
+impl Capture {
+    /// Takes the host's files, and makes what the command gets.
+    pub(crate) fn begin(
+        files: &Files,
+        descriptors: &mut VecDeque<OwnedFd>,
+    ) -> io::Result<(Self, Given)> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, "a descriptor is missing");
+        let mut next = || descriptors.pop_front().map(File::from).ok_or_else(missing);
+        let output = OutputFiles { stdout: next()?, stderr: next()?, order: next()? };
+        let end = next()?;
+        let stdin = if files.stdin { next()? } else { File::open("/dev/null")? };
+        let (stdout, stdout_end) = pipe()?;
+        let (stderr, stderr_end) = pipe()?;
+        let capture = Self {
+            streams: [Some(stdout), Some(stderr)],
+            writer: Some(OutputWriter::new(output, files.keep_bytes)),
+            written: Written::default(),
+            end,
+        };
+        Ok((capture, vec![stdin.into(), stdout_end, stderr_end]))
+    }
+
+    /// What a stream is read from: none behind its end.
+    pub(crate) fn source(&self, stream: usize) -> Option<BorrowedFd<'_>> {
+        self.streams.get(stream)?.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether both have ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.streams.iter().all(Option::is_none)
+    }
+
+    pub(crate) const fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Reads a stream once. Says whether there may be more at once.
+    ///
+    /// # Errors
+    /// When what came cannot be kept. What comes later is dropped, so that nobody waits.
+    pub(crate) fn read(&mut self, stream: usize) -> io::Result<bool> {
+        let (Some(slot), Some(kind)) = (self.streams.get_mut(stream), KINDS.get(stream)) else {
+            return Ok(false);
+        };
+        let Some(source) = slot else { return Ok(false) };
+        let mut buffer = vec![0; READ_BYTES];
+        let came = loop {
+            match source.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                // A pipe does not fail otherwise; if it did, it would be of no use any more.
+                Err(_) | Ok(0) => {
+                    *slot = None;
+                    break 0;
+                }
+                Ok(came) => break came,
+            }
+        };
+        let kept = match &mut self.writer {
+            Some(writer) => {
+                let kept = writer.write(*kind, &buffer[..came]);
+                self.written = writer.written();
+                kept
+            }
+            None => Ok(()),
+        };
+        if kept.is_err() {
+            self.writer = None;
+        } else if self.is_over() {
+            self.finish()?;
+        }
+        kept.map(|()| came > 0)
+    }
+
+    /// Reads all that is there now.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn drain(&mut self) -> io::Result<()> {
+        for stream in 0..KINDS.len() {
+            while self.read(stream)? {}
+        }
+        Ok(())
+    }
+
+    /// Lets go of streams that somebody else may still write to, and completes the files.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.streams = [None, None];
+        self.writer.take().map_or(Ok(()), |writer| writer.finish().map(drop))
+    }
+
+    /// Notes the end where the host finds it, and sees to it that all that came can be read.
+    pub(crate) fn note(&mut self, end: &End) -> io::Result<()> {
+        if let Some(writer) = &mut self.writer {
+            writer.flush()?;
+        }
+        self.end.write_all(&serde_json::to_vec(end)?)
+    }
+}
+
+/// A pipe whose first end does not block. Neither goes along into a process that is started.
+fn pipe() -> io::Result<(File, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&read, true)?;
+    // What cannot be larger works as well.
+    let _size = fcntl_setpipe_size(&write, PIPE_BYTES);
+    Ok((read.into(), write))
+}

@@ -1,0 +1,133 @@
+//! One connection of a host.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use armor_output::Written;
+use armor_runner_protocol::{Answer, Decoder, FrameError, Hello, Request, VERSION, encode};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use serde::Serialize;
+
+/// How much may wait to be sent before a host is given up that does not read.
+const MOST_WAITING: usize = 1 << 20;
+
+/// A host that is connected.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: UnixStream,
+    decoder: Decoder,
+    pub(crate) descriptors: VecDeque<OwnedFd>,
+    waiting: Vec<u8>,
+    /// Goes with the next bytes.
+    along: Option<OwnedFd>,
+    /// The execution it hears of.
+    pub(crate) watching: Option<u64>,
+    /// The host's end of a terminal, until its command runs.
+    pub(crate) terminal: Option<OwnedFd>,
+    told: Written,
+}
+
+impl Connection {
+    /// Greets a host. None for a process of the sandbox, which has nothing to say here.
+    pub(crate) fn greet(stream: UnixStream) -> io::Result<Option<Self>> {
+        // The kernel shows a process of another process namespace as number 0.
+        let peer = getsockopt(&stream, PeerCredentials)?;
+        if peer.pid() != 0 {
+            return Ok(None);
+        }
+        stream.set_nonblocking(true)?;
+        let mut connection = Self {
+            stream,
+            decoder: Decoder::default(),
+            descriptors: VecDeque::new(),
+            waiting: Vec::new(),
+            along: None,
+            watching: None,
+            terminal: None,
+            told: Written::default(),
+        };
+        let runner = env!("CARGO_PKG_VERSION").to_owned();
+        connection.say(&Hello { protocol: VERSION, runner })?;
+        Ok(Some(connection))
+    }
+
+    pub(crate) fn source(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Whether it waits for the host to read.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes what has come. False when the host is gone.
+    pub(crate) fn receive(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match armor_runner_protocol::receive(&self.stream, &mut buffer, &mut self.descriptors) {
+                Ok(0) => return Ok(false),
+                Ok(came) => self.decoder.push(&buffer[..came]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next request, unless an answer is still owed.
+    pub(crate) fn request(&mut self) -> Result<Option<Request>, FrameError> {
+        if self.watching.is_some() { Ok(None) } else { self.decoder.message() }
+    }
+
+    /// Begins to tell of an execution.
+    pub(crate) fn watch(&mut self, execution: u64) {
+        self.watching = Some(execution);
+        self.told = Written::default();
+    }
+
+    /// Tells how far the execution has come, if there is news and the host reads.
+    pub(crate) fn tell(&mut self, written: Written) -> io::Result<()> {
+        if written == self.told || self.is_full() {
+            return Ok(());
+        }
+        self.told = written;
+        self.answer(&Answer::Progress {
+            stdout_bytes: written.stdout,
+            stderr_bytes: written.stderr,
+        })
+    }
+
+    pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<()> {
+        if matches!(answer, Answer::Started { .. }) {
+            self.along = self.terminal.take();
+        }
+        self.say(answer)
+    }
+
+    fn say(&mut self, message: &impl Serialize) -> io::Result<()> {
+        self.waiting.extend(encode(message).map_err(io::Error::other)?);
+        self.flush()
+    }
+
+    /// Sends what waits, as far as the host reads it.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            let along: Vec<_> = self.along.iter().map(AsFd::as_fd).collect();
+            match armor_runner_protocol::send(&self.stream, &self.waiting, &along) {
+                Ok(sent) => {
+                    self.waiting.drain(..sent);
+                    self.along = None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.waiting.len() > MOST_WAITING {
+            return Err(io::Error::other("the host does not read"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The processes of the sandbox, by their parents, and how to end a whole tree of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How often the tree is looked at before it is killed as it is: each look finds fewer that are
+/// new, since whoever was seen stands still.
+const LOOKS: usize = 64;
+
+/// Kills all descendants of the given processes, not these themselves. They are stopped first, so
+/// that none has another child meanwhile.
+pub(crate) fn kill_descendants(of: &[i32]) {
+    let mut stopped = BTreeSet::new();
+    for _ in 0..LOOKS {
+        let found = descendants(of);
+        let fresh: Vec<i32> = found.difference(&stopped).copied().collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for pid in fresh {
+            send(pid, Signal::STOP);
+            stopped.insert(pid);
+        }
+    }
+    for pid in stopped {
+        send(pid, Signal::KILL);
+    }
+}
+
+/// The children of a process that are none of `but`.
+pub(crate) fn children(of: i32, but: &[i32]) -> Vec<i32> {
+    let parents = parents();
+    let children = parents.iter().filter(|(pid, parent)| **parent == of && !but.contains(pid));
+    children.map(|(pid, _)| *pid).collect()
+}
+
+/// Kills one process. One that is gone already is fine.
+pub(crate) fn kill(pid: i32) {
+    send(pid, Signal::KILL);
+}
+
+fn send(pid: i32, signal: Signal) {
+    // The only other errors are that it is gone, and that it is another user's: there is none.
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _sent = kill_process(pid, signal);
+    }
+}
+
+fn descendants(of: &[i32]) -> BTreeSet<i32> {
+    let parents = parents();
+    let mut found = BTreeSet::new();
+    loop {
+        let before = found.len();
+        for (pid, parent) in &parents {
+            if of.contains(parent) || found.contains(parent) {
+                found.insert(*pid);
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// Every process that is not a zombie, and its parent.
+fn parents() -> BTreeMap<i32, i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
+    entries
+        .filter_map(|entry| {
+            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+            Some((pid, parent(&stat)?))
+        })
+        .collect()
+}
+
+/// The parent as `/proc/<pid>/stat` tells it: `pid (name) state parent …`. A name may have anything
+/// in it, brackets too.
+fn parent(stat: &[u8]) -> Option<i32> {
+    let behind_the_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let rest = std::str::from_utf8(stat.get(behind_the_name..)?).ok()?;
+    let mut words = rest.split_ascii_whitespace();
+    let state = words.next()?;
+    let parent = words.next()?.parse().ok()?;
+    (state != "Z").then_some(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parent_is_read_whatever_the_name_of_the_process() {
+        assert_eq!(parent(b"7 (sh) S 1 7 7 0"), Some(1));
+        assert_eq!(parent(b"7 (a) R 9 (b) S 1 7 7 0"), Some(1));
+        assert_eq!(parent(b"7 (\xFF\xFE) S 12 7"), Some(12));
+        assert_eq!(parent(b"7 (sh) Z 1 7 7 0"), None, "a zombie needs no killing");
+        assert_eq!(parent(b"7 (sh"), None);
+        assert_eq!(parent(b"7 (sh) S"), None);
+    }
+}

@@ -1,0 +1,379 @@
+//! The runner itself: one thread that waits for hosts, supervisors, output, children and time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use armor_runner_protocol::{Answer, Cause, Request, Start};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::process::{
+    DumpableBehavior, WaitOptions, getpid, set_child_subreaper, set_dumpable_behavior, wait,
+};
+
+use crate::connection::Connection;
+use crate::execution::Execution;
+use crate::processes;
+
+/// Events that are taken at one time.
+const EVENTS: usize = 64;
+
+/// What something is waited for on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Listener,
+    Signals,
+    Connection(u64),
+    Supervisor(u64),
+    Stream(u64, usize),
+}
+
+impl Source {
+    /// As the kernel keeps it for us: the kind in the lowest bits.
+    const fn token(self) -> u64 {
+        match self {
+            Self::Listener => 0,
+            Self::Signals => 1,
+            Self::Connection(id) => id << 3 | 2,
+            Self::Supervisor(id) => id << 3 | 3,
+            Self::Stream(id, stream) => id << 3 | if stream == 0 { 4 } else { 5 },
+        }
+    }
+
+    const fn of(token: u64) -> Option<Self> {
+        let id = token >> 3;
+        match token & 7 {
+            0 => Some(Self::Listener),
+            1 => Some(Self::Signals),
+            2 => Some(Self::Connection(id)),
+            3 => Some(Self::Supervisor(id)),
+            4 => Some(Self::Stream(id, 0)),
+            5 => Some(Self::Stream(id, 1)),
+            _ => None,
+        }
+    }
+}
+
+struct Server {
+    epoll: OwnedFd,
+    listener: UnixListener,
+    signals: SignalFd,
+    connections: BTreeMap<u64, Connection>,
+    executions: BTreeMap<u64, Execution>,
+    last: u64,
+    stopping: bool,
+}
+
+/// Listens at `socket` and serves hosts until the sandbox is stopped.
+pub(crate) fn run(socket: &Path) -> io::Result<()> {
+    // Before anybody else runs in the sandbox.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    set_child_subreaper(Some(getpid()))?;
+    let mut server = Server::open(socket)?;
+    while !(server.stopping && server.executions.is_empty()) {
+        server.turn()?;
+    }
+    Ok(())
+}
+
+impl Server {
+    fn open(socket: &Path) -> io::Result<Self> {
+        let mut heard = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+            heard.add(signal);
+        }
+        heard.thread_block()?;
+        let signals = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        match std::fs::remove_file(socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(socket)?;
+        std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let server = Self {
+            epoll,
+            listener,
+            signals,
+            connections: BTreeMap::new(),
+            executions: BTreeMap::new(),
+            last: 0,
+            stopping: false,
+        };
+        server.wait_for(Source::Listener, server.listener.as_fd())?;
+        server.wait_for(Source::Signals, server.signals.as_fd())?;
+        Ok(server)
+    }
+
+    fn wait_for(&self, source: Source, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(source.token());
+        Ok(epoll::add(&self.epoll, descriptor, data, epoll::EventFlags::IN)?)
+    }
+
+    const fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Waits for something to happen, and deals with it.
+    fn turn(&mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(EVENTS);
+        let timeout = self.time_left();
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in events {
+            match Source::of(event.data.u64()) {
+                Some(Source::Listener) => self.accept(),
+                Some(Source::Signals) => self.hear_signals()?,
+                Some(Source::Connection(id)) => self.hear_host(id),
+                Some(Source::Supervisor(id)) => self.hear_supervisor(id),
+                Some(Source::Stream(id, stream)) => self.hear_stream(id, stream),
+                None => {}
+            }
+        }
+        self.end_what_is_due();
+        self.tell_hosts();
+        Ok(())
+    }
+
+    fn time_left(&self) -> Option<Timespec> {
+        let next = self.executions.values().filter_map(|execution| execution.deadline).min()?;
+        let left = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        Timespec::try_from(left).ok()
+    }
+
+    fn end_what_is_due(&mut self) {
+        let now = Instant::now();
+        for execution in self.executions.values_mut() {
+            if execution.deadline.is_some_and(|deadline| deadline <= now) {
+                execution.end(Cause::TimedOut);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            // Whoever is refused or gone already sees the connection end.
+            let Ok(Some(connection)) = Connection::greet(stream) else { continue };
+            let id = self.number();
+            if self.wait_for(Source::Connection(id), connection.source()).is_ok() {
+                self.connections.insert(id, connection);
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) -> io::Result<()> {
+        while let Some(signal) = self.signals.read_signal()? {
+            let is_of_a_child = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32);
+            // The kernel shows a sender outside the sandbox as number 0: nobody inside stops it.
+            if !is_of_a_child && signal.ssi_pid == 0 {
+                self.stopping = true;
+                for execution in self.executions.values_mut() {
+                    execution.end(Cause::Stopped);
+                }
+            }
+        }
+        // Supervisors, and whatever lost its parent. What became of a supervisor its line tells.
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        Ok(())
+    }
+
+    fn hear_host(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let there = connection.receive().unwrap_or(false) && connection.flush().is_ok();
+        if there {
+            self.answer_requests(id);
+        } else {
+            self.forget_host(id);
+        }
+    }
+
+    /// Answers what the host has asked for, up to what it has to wait for.
+    fn answer_requests(&mut self, id: u64) {
+        while let Some(connection) = self.connections.get_mut(&id) {
+            let answered = match connection.request() {
+                Ok(Some(request)) => self.carry_out(id, request),
+                Ok(None) => return,
+                Err(error) => Err(io::Error::other(error)),
+            };
+            if answered.is_err() {
+                self.forget_host(id);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, host: u64, request: Request) -> io::Result<()> {
+        let named = |server: &Self, name: &str| {
+            let mut executions = server.executions.iter();
+            executions.find(|(_, execution)| execution.name == name).map(|(id, _)| *id)
+        };
+        let answer = match request {
+            Request::Start(start) => return self.start(host, start),
+            Request::Watch { execution } => match named(self, &execution) {
+                Some(id) if self.executions.get(&id).is_some_and(Execution::is_running) => {
+                    self.connections.get_mut(&host).into_iter().for_each(|host| host.watch(id));
+                    return Ok(());
+                }
+                _ => Answer::Unknown,
+            },
+            Request::Kill { execution } => match named(self, &execution) {
+                Some(id) => {
+                    self.end(id, Cause::Killed);
+                    Answer::Killing
+                }
+                None => Answer::Unknown,
+            },
+            Request::List => {
+                let names = |running| {
+                    let executions = self.executions.values();
+                    let of_kind = executions.filter(move |one| one.is_running() == running);
+                    of_kind.map(|execution| execution.name.clone()).collect()
+                };
+                Answer::Executions { running: names(true), left_behind: names(false) }
+            }
+        };
+        self.connections.get_mut(&host).map_or(Ok(()), |host| host.answer(&answer))
+    }
+
+    fn start(&mut self, host: u64, start: Start) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(&host) else { return Ok(()) };
+        let taken = self.executions.values().any(|execution| execution.name == start.execution);
+        if taken || self.stopping {
+            let reason =
+                if taken { "there is one of that name" } else { "the sandbox is stopping" };
+            return connection.answer(&Answer::Refused { reason: reason.to_owned() });
+        }
+        let mut descriptors = std::mem::take(&mut connection.descriptors);
+        let (execution, host_end) = match Execution::start(start, &mut descriptors) {
+            Ok(started) => started,
+            Err(error) => return connection.answer(&Answer::Refused { reason: error.to_string() }),
+        };
+        let id = self.number();
+        self.wait_for(Source::Supervisor(id), execution.line())?;
+        for stream in 0..2 {
+            let source = execution.capture.as_ref().and_then(|capture| capture.source(stream));
+            if let Some(source) = source {
+                self.wait_for(Source::Stream(id, stream), source)?;
+            }
+        }
+        self.executions.insert(id, execution);
+        if let Some(connection) = self.connections.get_mut(&host) {
+            connection.watch(id);
+            connection.terminal = host_end;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, id: u64, cause: Cause) {
+        if let Some(execution) = self.executions.get_mut(&id) {
+            execution.end(cause);
+        }
+    }
+
+    fn hear_supervisor(&mut self, id: u64) {
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        let answer = execution.hear();
+        if !execution.is_supervised() {
+            // An error says that it is not waited for already.
+            let _gone = epoll::delete(&self.epoll, execution.line());
+        }
+        if let Some(answer) = answer {
+            let is_end = matches!(answer, Answer::NotStarted(_));
+            self.tell_watchers(id, &answer, is_end);
+        }
+        self.settle(id);
+    }
+
+    fn hear_stream(&mut self, id: u64, stream: usize) {
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        let read = execution.capture.as_mut().map_or(Ok(false), |capture| capture.read(stream));
+        if read.is_err() {
+            // Nobody would know what it does.
+            execution.end(Cause::Unkept);
+        }
+        self.settle(id);
+    }
+
+    /// Tells the end of an execution if it has come, and forgets one of which nothing is left.
+    fn settle(&mut self, id: u64) {
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        let end = execution.settle();
+        let is_over = execution.is_over();
+        if let Some(end) = end {
+            if end.cause == Cause::Lost {
+                self.kill_strays();
+            }
+            self.tell_watchers(id, &Answer::Ended(end), true);
+        }
+        if is_over {
+            self.executions.remove(&id);
+        }
+    }
+
+    /// Kills what a supervisor that was killed has left: it has become ours.
+    fn kill_strays(&self) {
+        let supervisors: Vec<i32> = self.executions.values().map(Execution::supervisor).collect();
+        let strays = processes::children(getpid().as_raw_nonzero().get(), &supervisors);
+        processes::kill_descendants(&strays);
+        strays.into_iter().for_each(processes::kill);
+    }
+
+    fn tell_watchers(&mut self, execution: u64, answer: &Answer, is_end: bool) {
+        let watchers: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.watching == Some(execution))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in watchers {
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            if is_end {
+                connection.watching = None;
+            }
+            if connection.answer(answer).is_err() {
+                self.forget_host(id);
+            } else if is_end {
+                self.answer_requests(id);
+            }
+        }
+    }
+
+    /// Tells every host how far what it watches has come, and waits for those that do not read.
+    fn tell_hosts(&mut self) {
+        let mut gone = Vec::new();
+        for (id, connection) in &mut self.connections {
+            let watched = connection.watching.and_then(|watched| self.executions.get(&watched));
+            let told = watched.map_or(Ok(()), |execution| connection.tell(execution.written()));
+            let mut interest = epoll::EventFlags::IN;
+            interest.set(epoll::EventFlags::OUT, connection.is_full());
+            let data = epoll::EventData::new_u64(Source::Connection(*id).token());
+            let waited = epoll::modify(&self.epoll, connection.source(), data, interest);
+            if told.is_err() || waited.is_err() {
+                gone.push(*id);
+            }
+        }
+        for id in gone {
+            self.forget_host(id);
+        }
+    }
+
+    /// A command with a terminal goes with the host that has the other end of it.
+    fn forget_host(&mut self, id: u64) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        let _gone = epoll::delete(&self.epoll, connection.source());
+        if let Some(watched) = connection.watching
+            && self.executions.get(&watched).is_some_and(|execution| execution.capture.is_none())
+        {
+            self.end(watched, Cause::Killed);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The messages.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the protocol. A host that speaks another one makes the sandbox anew.
+pub const VERSION: u32 = 1;
+
+/// What the runner says first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of the protocol that it speaks.
+    pub protocol: u32,
+    /// Its own version, for people.
+    pub runner: String,
+}
+
+/// What a host asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Starts a command. Answered by [`Answer::Started`] or [`Answer::NotStarted`]; then as
+    /// [`Request::Watch`].
+    Start(Start),
+    /// Tells of an execution's output until it ends: [`Answer::Progress`] any number of times, then
+    /// [`Answer::Ended`]; or at once [`Answer::Unknown`].
+    Watch {
+        /// Which.
+        execution: String,
+    },
+    /// Kills all processes of an execution, also what an ended one has left behind. Answered by [`Answer::Killing`] or
+    /// [`Answer::Unknown`].
+    Kill {
+        /// Which.
+        execution: String,
+    },
+    /// Asks for [`Answer::Executions`].
+    List,
+}
+
+/// A command to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its name; no other execution of the runner has it.
+    pub execution: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Where it starts; absolute.
+    pub cwd: String,
+    /// Variables beside those of the image.
+    pub env: Vec<(String, String)>,
+    /// After how long it is killed with all its children, in milliseconds.
+    pub limit_ms: Option<u64>,
+    /// What it reads and writes.
+    pub io: Io,
+}
+
+/// What a command reads and writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Io {
+    /// Files that the host opened.
+    Files(Files),
+    /// A terminal, whose host's end goes back with [`Answer::Started`].
+    Terminal(Size),
+}
+
+/// Files that go along as descriptors, in this order: standard output, standard error, the order of
+/// their pieces, the end; and standard input, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// Whether there is a standard input; else it is empty.
+    pub stdin: bool,
+    /// How many bytes of each stream are kept from its beginning.
+    pub keep_bytes: u64,
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// In characters.
+    pub columns: u16,
+    /// In lines.
+    pub rows: u16,
+}
+
+/// What the runner answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// The command runs.
+    Started {
+        /// Its process, as the sandbox numbers it.
+        pid: u32,
+    },
+    /// It could not be started.
+    NotStarted(NotStarted),
+    /// So many bytes have come of each stream.
+    Progress {
+        /// Of standard output.
+        stdout_bytes: u64,
+        /// Of standard error.
+        stderr_bytes: u64,
+    },
+    /// It has ended.
+    Ended(End),
+    /// Its processes are being killed; of one that runs, [`Request::Watch`] tells when they are gone.
+    Killing,
+    /// The executions that are there.
+    Executions {
+        /// The names of those whose command runs.
+        running: Vec<String>,
+        /// Of those that have ended, and left processes behind.
+        left_behind: Vec<String>,
+    },
+    /// No such execution runs. What became of one that did stands in its file of the end.
+    Unknown,
+    /// The request cannot be carried out.
+    Refused {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Why a command was not started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum NotStarted {
+    /// The program does not exist.
+    NotFound,
+    /// The program exists and may not be executed.
+    NotExecutable,
+    /// Its working directory cannot be entered.
+    NoDirectory,
+    /// Something else, such as a limit that is reached.
+    Failed {
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// What ended it.
+    pub cause: Cause,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether the sandbox ran out of memory meanwhile, and the kernel killed a process.
+    pub out_of_memory: bool,
+    /// What it used.
+    pub usage: Usage,
+    /// What it wrote to standard output, whether or not all of it was kept.
+    pub stdout_bytes: u64,
+    /// What it wrote to standard error.
+    pub stderr_bytes: u64,
+}
+
+/// What ended an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It ended by itself.
+    Exited,
+    /// Its time was over.
+    TimedOut,
+    /// A host asked for it.
+    Killed,
+    /// The sandbox was stopped.
+    Stopped,
+    /// What watches over it was killed, by another command of the sandbox.
+    Lost,
+    /// Its output could not be kept.
+    Unkept,
+}
+
+/// What a command and the children that it waited for used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time of its own, in microseconds.
+    pub user_micros: u64,
+    /// Processor time of the kernel for it, in microseconds.
+    pub system_micros: u64,
+    /// The most memory that a process of it had, in bytes.
+    pub max_resident_bytes: u64,
+}

@@ -1,0 +1,60 @@
+//! The runner's program, as it is carried along.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::RunnerError;
+
+/// Built by this crate's build script.
+static RUNNER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runner"));
+
+/// The runner on disk, executable by everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+}
+
+impl Program {
+    /// Puts the runner into a folder, under a name that goes with what is in it: sandboxes of older
+    /// programs keep theirs. One that is there already is taken as it is, if it is whole.
+    ///
+    /// # Errors
+    /// When this program carries none, or it cannot be written.
+    pub fn install(folder: &Path) -> Result<Self, RunnerError> {
+        if RUNNER.is_empty() {
+            return Err(RunnerError::NoProgram);
+        }
+        let digest = Sha256::digest(RUNNER);
+        let name = digest.iter().take(8).fold(0, |name: u64, byte| name << 8 | u64::from(*byte));
+        let path = folder.join(format!("runner-{name:016x}"));
+        let installed = write_once(&path);
+        installed.map_err(|source| RunnerError::Install { path: path.clone(), source })?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn write_once(path: &Path) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|there| there == RUNNER) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    // Beside its place, so that nobody ever starts half a program.
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}", std::process::id()));
+    let mut file = fs::File::create(&new)?;
+    file.write_all(RUNNER)?;
+    file.set_permissions(fs::Permissions::from_mode(0o755))?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&new, path)
+}

@@ -1,0 +1,63 @@
+//! What keeps the runner apart from the commands, which have the same user (R97).
+
+use armor_runner::{Cause, Connection, RunnerError, SOCKET};
+use armor_testkit::require_engine;
+
+use crate::support::{Sandbox, sh, text};
+
+#[tokio::test]
+async fn engine_no_command_can_end_or_look_into_the_runner() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let line = "kill 1; kill -INT 1; kill -9 1; kill -STOP 1
+        for f in environ mem maps fd/0 cwd; do cat /proc/1/$f; done; ls /proc/1/fd
+        echo x > /proc/1/mem; echo done";
+    let ran = sandbox.run("e1", sh(line)).await;
+    assert_eq!(text(&ran.stdout), "done\n");
+    assert_eq!(text(&ran.stderr).matches("ermission denied").count(), 7, "{}", text(&ran.stderr));
+    assert!(sandbox.is_running().await);
+    assert_eq!(text(&sandbox.run("e2", sh("echo on")).await.stdout), "on\n");
+}
+
+#[tokio::test]
+async fn engine_the_output_on_the_host_has_no_path_inside() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let line = "find / -name stdout -o -name end 2>/dev/null | grep -v '^/sys\\|^/dev\\|^/proc'; \
+        ls /proc/self/fd";
+    let ran = sandbox.run("e1", sh(line)).await;
+    // Nothing but its own streams, and what `ls` opens.
+    assert_eq!(text(&ran.stdout), "0\n1\n2\n3\n");
+}
+
+#[tokio::test]
+async fn engine_a_process_of_the_sandbox_is_not_served_at_the_socket() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let line = format!("nc local:/run/armor/host/{SOCKET} </dev/null; echo ended $?");
+    let ran = sandbox.run("e1", sh(&line)).await;
+    assert!(!text(&ran.stdout).contains("protocol"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn engine_a_socket_that_was_replaced_is_not_trusted() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let other = Sandbox::start().await;
+    let error = Connection::open(&other.shared(), sandbox.first()).await.unwrap_err();
+    assert!(matches!(error, RunnerError::Replaced), "{error}");
+    sandbox.run("e1", sh(&format!("rm /run/armor/host/{SOCKET}"))).await;
+    let error = Connection::open(&sandbox.shared(), sandbox.first()).await.unwrap_err();
+    assert!(matches!(error, RunnerError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn engine_a_command_whose_supervisor_is_killed_is_lost_and_so_is_all_that_came_of_it() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let line = "(setsid sleep 1000 &); sleep 1000 & kill -9 $PPID; sleep 1000";
+    let ran = sandbox.run("e1", sh(line)).await;
+    assert_eq!((ran.end.cause, ran.end.code), (Cause::Lost, None));
+    sandbox.until_empty().await;
+    assert_eq!(text(&sandbox.run("e2", sh("echo on")).await.stdout), "on\n");
+}
