@@ -27,9 +27,10 @@ async fn engine_a_shell_on_a_terminal_has_its_size_job_control_and_ctrl_c() {
     assert!(matches!(connection.answer().await.unwrap(), Answer::Started { .. }));
     let mut terminal = Terminal::new(connection.descriptor().unwrap().into());
 
-    terminal.write("stty size; tty; sleep 1000\n");
-    let said = terminal.until("/dev/pts/0\r\n");
-    assert!(said.contains("45 123\r\n"), "{said}");
+    // What is sent before the program runs in front would reach the shell itself.
+    terminal.write("stty size; tty; sh -c 'echo in front; exec sleep 1000'\n");
+    let said = terminal.until("\nin front\r\n");
+    assert!(said.contains("45 123\r\n/dev/pts/0\r\n"), "{said}");
     // Ctrl-C ends what runs in front, not the shell.
     terminal.write("\x03");
     terminal.until("^C");
