@@ -9,8 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What goes into the runner, from this folder.
-const SOURCES: [&str; 4] =
-    ["../../bins/sandbox-runner", "../runner-protocol", "../output", "../../Cargo.lock"];
+const SOURCES: [&str; 5] = [
+    "../../bins/sandbox-runner",
+    "../runner-protocol",
+    "../output",
+    "../../Cargo.toml",
+    "../../Cargo.lock",
+];
 const PROFILE: &str = "sandbox-runner";
 const PROGRAM: &str = "armor-sandbox-runner";
 
