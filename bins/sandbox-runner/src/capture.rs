@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use armor_output::{OutputFiles, OutputWriter, StreamKind, Written};
-use armor_runner_protocol::{End, Files};
+use armor_runner_protocol::{Answer, Files};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 /// How much of a stream may wait to be read, where the system allows it.
@@ -64,20 +64,20 @@ impl Capture {
         self.written
     }
 
-    /// Reads a stream once. Says whether there may be more at once.
+    /// Reads a stream once. Says how many bytes came.
     ///
     /// # Errors
     /// When what came cannot be kept. What comes later is dropped, so that nobody waits.
-    pub(crate) fn read(&mut self, stream: usize) -> io::Result<bool> {
+    pub(crate) fn read(&mut self, stream: usize) -> io::Result<usize> {
         let (Some(slot), Some(kind)) = (self.streams.get_mut(stream), KINDS.get(stream)) else {
-            return Ok(false);
+            return Ok(0);
         };
-        let Some(source) = slot else { return Ok(false) };
+        let Some(source) = slot else { return Ok(0) };
         let mut buffer = vec![0; READ_BYTES];
         let came = loop {
             match source.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 // A pipe does not fail otherwise; if it did, it would be of no use any more.
                 Err(_) | Ok(0) => {
                     *slot = None;
@@ -99,32 +99,47 @@ impl Capture {
         } else if self.is_over() {
             self.finish()?;
         }
-        kept.map(|()| came > 0)
+        kept.map(|()| came)
     }
 
-    /// Reads all that is there now.
+    /// Reads all that is there now, and not what others may write meanwhile.
     ///
     /// # Errors
     /// As [`Self::read`].
     pub(crate) fn drain(&mut self) -> io::Result<()> {
         for stream in 0..KINDS.len() {
-            while self.read(stream)? {}
+            let Some(source) = self.source(stream) else { continue };
+            let there = usize::try_from(rustix::io::ioctl_fionread(source)?).unwrap_or(usize::MAX);
+            // Once more than there is, to see an end that has come.
+            let mut read = 0;
+            while read <= there {
+                match self.read(stream)? {
+                    0 => break,
+                    came => read += came,
+                }
+            }
         }
         Ok(())
     }
 
-    /// Lets go of streams that somebody else may still write to, and completes the files.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    /// Takes what is there, and no more: whoever holds the other ends is none of this execution.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        let drained = self.drain();
         self.streams = [None, None];
+        drained.and(self.finish())
+    }
+
+    /// Completes the files.
+    fn finish(&mut self) -> io::Result<()> {
         self.writer.take().map_or(Ok(()), |writer| writer.finish().map(drop))
     }
 
     /// Notes the end where the host finds it, and sees to it that all that came can be read.
-    pub(crate) fn note(&mut self, end: &End) -> io::Result<()> {
-        if let Some(writer) = &mut self.writer {
-            writer.flush()?;
-        }
-        self.end.write_all(&serde_json::to_vec(end)?)
+    pub(crate) fn note(&mut self, end: &Answer) -> io::Result<()> {
+        // The end is noted in any case.
+        let flushed = self.writer.as_mut().map_or(Ok(()), OutputWriter::flush);
+        self.end.write_all(&serde_json::to_vec(end)?)?;
+        flushed
     }
 }
 

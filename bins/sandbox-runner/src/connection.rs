@@ -18,13 +18,15 @@ const MOST_WAITING: usize = 1 << 20;
 pub(crate) struct Connection {
     stream: UnixStream,
     decoder: Decoder,
-    pub(crate) descriptors: VecDeque<OwnedFd>,
+    descriptors: VecDeque<OwnedFd>,
     waiting: Vec<u8>,
     /// Goes with the next bytes.
     along: Option<OwnedFd>,
     /// The execution it hears of.
     pub(crate) watching: Option<u64>,
-    /// The host's end of a terminal, until its command runs.
+    /// The execution whose terminal it has.
+    pub(crate) terminal_of: Option<u64>,
+    /// The host's end of it, until its command runs.
     pub(crate) terminal: Option<OwnedFd>,
     told: Written,
 }
@@ -45,6 +47,7 @@ impl Connection {
             waiting: Vec::new(),
             along: None,
             watching: None,
+            terminal_of: None,
             terminal: None,
             told: Written::default(),
         };
@@ -76,6 +79,11 @@ impl Connection {
         }
     }
 
+    /// The next descriptors that came, as many as there are of so many.
+    pub(crate) fn take(&mut self, count: usize) -> VecDeque<OwnedFd> {
+        self.descriptors.drain(..count.min(self.descriptors.len())).collect()
+    }
+
     /// The next request, unless an answer is still owed.
     pub(crate) fn request(&mut self) -> Result<Option<Request>, FrameError> {
         if self.watching.is_some() { Ok(None) } else { self.decoder.message() }
@@ -100,8 +108,10 @@ impl Connection {
     }
 
     pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<()> {
-        if matches!(answer, Answer::Started { .. }) {
-            self.along = self.terminal.take();
+        match answer {
+            Answer::Started { .. } => self.along = self.terminal.take(),
+            Answer::NotStarted(_) => self.terminal = None,
+            _ => {}
         }
         self.say(answer)
     }

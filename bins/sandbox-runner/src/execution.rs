@@ -1,39 +1,57 @@
 //! One execution: its supervisor, its output or terminal, and what has become of it.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use armor_output::Written;
 use armor_runner_protocol::{
     Answer, Cause, Decoder, End, Io, NotStarted, Size, Start, Usage, encode, receive, send,
 };
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::capture::{Capture, Given};
-use crate::memory;
 use crate::orders::{Exited, Order, Report, Run, SUPERVISE};
+use crate::{memory, processes};
+
+/// How long a supervisor may take to kill all that is left of a command. Somebody may have stopped
+/// it.
+const KILL_LIMIT: Duration = Duration::from_secs(2);
 
 /// An execution, from the order to start it until nothing of it is left.
 #[derive(Debug)]
 pub(crate) struct Execution {
     pub(crate) name: String,
-    supervisor: Child,
+    supervisor: Supervisor,
     line: UnixStream,
     decoder: Decoder,
-    /// Whether the supervisor is there.
-    supervised: bool,
     /// None when it has a terminal.
     pub(crate) capture: Option<Capture>,
     pub(crate) deadline: Option<Instant>,
     /// Why it is being ended, if it is.
     ending: Option<Cause>,
+    /// When the supervisor is killed itself, if it has not done its work by then.
+    pub(crate) patience: Option<Instant>,
     progress: Progress,
     memory_kills: u64,
+}
+
+/// The process that watches over a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supervisor {
+    /// This process.
+    There(i32),
+    /// It has been waited for. What it left is ours.
+    Gone {
+        /// Since when.
+        since: Instant,
+    },
 }
 
 /// How far it has come.
@@ -68,34 +86,36 @@ impl Execution {
             }
         };
         let (line, theirs) = UnixStream::pair()?;
+        line.set_nonblocking(true)?;
+        let run = Run {
+            argv: start.argv,
+            cwd: start.cwd,
+            // What comes later counts. A variable of the image that is not UTF-8 is left out.
+            env: image_variables().chain(start.env).collect(),
+            terminal: host_end.is_some(),
+        };
+        let run = in_memory(&serde_json::to_vec(&run)?)?;
         let supervisor = Command::new("/proc/self/exe")
             .arg(SUPERVISE)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let order = Order::Run(Run {
-            argv: start.argv,
-            cwd: start.cwd,
-            // What comes later counts. A variable of the image that is not UTF-8 is left out.
-            env: image_variables().chain(start.env).collect(),
-            terminal: host_end.is_some(),
-        });
         let execution = Self {
             name: start.execution,
-            supervisor,
+            supervisor: Supervisor::There(supervisor.id().cast_signed()),
             line,
             decoder: Decoder::default(),
-            supervised: true,
             capture,
             deadline: start.limit_ms.map(|limit| Instant::now() + Duration::from_millis(limit)),
             ending: None,
+            patience: None,
             progress: Progress::Starting,
             memory_kills: memory::kills(),
         };
-        let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
-        execution.order(&order, &given)?;
-        execution.line.set_nonblocking(true)?;
+        let along: Vec<_> =
+            [run.as_fd()].into_iter().chain(given.iter().map(AsFd::as_fd)).collect();
+        execution.order(Order::Run, &along)?;
         Ok((execution, host_end))
     }
 
@@ -104,14 +124,8 @@ impl Execution {
         self.line.as_fd()
     }
 
-    /// The supervisor's process.
-    pub(crate) fn supervisor(&self) -> i32 {
-        self.supervisor.id().cast_signed()
-    }
-
-    /// Whether the supervisor is there.
-    pub(crate) const fn is_supervised(&self) -> bool {
-        self.supervised
+    pub(crate) const fn supervisor(&self) -> Supervisor {
+        self.supervisor
     }
 
     /// Whether its command has not ended yet, or its end has not been told.
@@ -119,79 +133,109 @@ impl Execution {
         !matches!(self.progress, Progress::Told)
     }
 
-    /// Whether nothing of it is left.
-    pub(crate) fn is_over(&self) -> bool {
-        !self.supervised && !self.is_running() && self.capture.as_ref().is_none_or(Capture::is_over)
-    }
-
     pub(crate) fn written(&self) -> Written {
         self.capture.as_ref().map_or_else(Written::default, Capture::written)
     }
 
-    /// Ends it, with everything that came of it. Who comes first says why.
+    /// Ends it, with everything that came of it. Who comes first says why. A second time does not
+    /// wait for the supervisor any more.
     pub(crate) fn end(&mut self, cause: Cause) {
-        if self.ending.is_none() {
-            self.ending = Some(cause);
-            self.deadline = None;
-            // A supervisor that is gone has nothing left to kill.
-            let _ordered = self.order(&Order::Kill, &[]);
+        self.deadline = None;
+        if self.ending.is_some() {
+            self.end_supervisor();
+            return;
+        }
+        self.ending = Some(cause);
+        self.patience = Some(Instant::now() + KILL_LIMIT);
+        if self.order(Order::Kill, &[]).is_err() {
+            self.end_supervisor();
         }
     }
 
-    fn order(&self, order: &Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let frame = encode(order).map_err(io::Error::other)?;
-        let sent = send(&self.line, &frame, descriptors)?;
-        (&self.line).write_all(&frame[sent..])
+    /// Kills the supervisor, and all that it watches over as far as it is seen now. The rest becomes
+    /// ours.
+    pub(crate) fn end_supervisor(&mut self) {
+        self.patience = None;
+        if let Supervisor::There(pid) = self.supervisor {
+            processes::kill_descendants(&[pid]);
+            processes::kill(pid);
+        }
     }
 
-    /// Hears what the supervisor reports. Gives what who asked for the start is to be told.
-    pub(crate) fn hear(&mut self) -> Option<Answer> {
-        self.receive();
+    /// Notes that the supervisor has been waited for.
+    pub(crate) fn lose_supervisor(&mut self) {
+        self.supervisor = Supervisor::Gone { since: Instant::now() };
+        self.patience = None;
+    }
+
+    /// Orders are short and few: they do not fill the line.
+    fn order(&self, order: Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let frame = encode(&order).map_err(io::Error::other)?;
+        let sent = send(&self.line, &frame, descriptors)?;
+        if sent < frame.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+
+    /// Hears what the supervisor reports. Gives what who asked for the start is to be told, and
+    /// whether there may be more to hear.
+    pub(crate) fn hear(&mut self) -> (Option<Answer>, bool) {
+        let goes_on = self.receive();
         let mut answer = None;
-        while let Ok(Some(report)) = self.decoder.message() {
-            match report {
-                Report::Started { pid } => {
+        loop {
+            let report = match self.decoder.message() {
+                Ok(Some(report)) => report,
+                Ok(None) => break,
+                // It is no supervisor of ours any more.
+                Err(_) => {
+                    self.end(Cause::Lost);
+                    self.end_supervisor();
+                    return (answer, false);
+                }
+            };
+            match (report, &self.progress) {
+                (Report::Started { pid }, Progress::Starting) => {
                     self.progress = Progress::Running;
                     answer = Some(Answer::Started { pid });
                 }
-                Report::NotStarted(why) => {
-                    self.progress = Progress::Told;
-                    answer = Some(Answer::NotStarted(why));
+                (Report::NotStarted(why), Progress::Starting) => {
+                    answer = Some(self.tell(Answer::NotStarted(why)));
                 }
-                Report::Exited(exited) => self.progress = Progress::Exited(exited),
+                (Report::Exited(exited), Progress::Running) => {
+                    self.progress = Progress::Exited(exited);
+                }
+                // A command may have taken the supervisor over: nothing is told twice.
+                _ => {}
             }
         }
-        if !self.supervised && matches!(self.progress, Progress::Starting) {
-            self.progress = Progress::Told;
-            let reason = "what was to start it was killed".to_owned();
-            answer = Some(Answer::NotStarted(NotStarted::Failed { reason }));
-        }
-        answer
+        (answer, goes_on)
     }
 
-    fn receive(&mut self) {
+    /// Takes what has come. Says whether there may be more.
+    fn receive(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        loop {
-            match receive(&self.line, &mut buffer, &mut Vec::new()) {
-                Ok(came) if came > 0 => self.decoder.push(&buffer[..came]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => {
-                    self.supervised = false;
-                    return;
-                }
+        match receive(&self.line, &mut buffer, &mut Vec::new()) {
+            Ok(0) => false,
+            Ok(came) => {
+                self.decoder.push(&buffer[..came]);
+                true
+            }
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
             }
         }
     }
 
     /// The end, once it is known and has not been told: when the command has exited, or, where all
-    /// is being ended, when nothing is left.
-    pub(crate) fn settle(&mut self) -> Option<End> {
-        let exited = match (&self.progress, self.ending, self.supervised) {
-            (Progress::Exited(exited), None, _) | (Progress::Exited(exited), Some(_), false) => {
+    /// is being ended, when `nothing_is_left`.
+    pub(crate) fn settle(&mut self, nothing_is_left: bool) -> Option<Answer> {
+        let exited = match (&self.progress, self.ending, nothing_is_left) {
+            (Progress::Exited(exited), None, _) | (Progress::Exited(exited), Some(_), true) => {
                 Some(*exited)
             }
-            (Progress::Running, _, false) => None,
+            (Progress::Running, _, true) => None,
+            (Progress::Starting, _, true) => {
+                let reason = "what was to start it was killed".to_owned();
+                return Some(self.tell(Answer::NotStarted(NotStarted::Failed { reason })));
+            }
             _ => return None,
         };
         let mut cause = self.ending.unwrap_or(match exited {
@@ -213,15 +257,28 @@ impl Execution {
             stdout_bytes: written.stdout,
             stderr_bytes: written.stderr,
         };
+        Some(self.tell(Answer::Ended(end)))
+    }
+
+    /// Notes what is told of its end.
+    fn tell(&mut self, answer: Answer) -> Answer {
         self.progress = Progress::Told;
         // What it leaves behind has all the time of the sandbox.
         self.deadline = None;
         if let Some(capture) = &mut self.capture {
             // A host that watches hears of it all the same.
-            let _noted = capture.note(&end);
+            let _noted = capture.note(&answer);
         }
-        Some(end)
+        answer
     }
+}
+
+/// A file without a place, to be read from its beginning.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("run", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A terminal: the host's end, and the one for the command.

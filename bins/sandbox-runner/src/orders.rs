@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) const SUPERVISE: &str = "supervise";
 
 /// What the runner orders.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// To start the command. Its descriptors go along: standard input, output and error, or one
-    /// terminal for all three.
-    Run(Run),
+    /// To start the command. Descriptors go along: first a file with the [`Run`], which may be too
+    /// long to wait on the line; then standard input, output and error, or one terminal for all
+    /// three.
+    Run,
     /// To kill the command and all that came of it.
     Kill,
 }

@@ -1,6 +1,7 @@
 //! The runner itself: one thread that waits for hosts, supervisors, output, children and time.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -18,11 +19,23 @@ use rustix::process::{
 };
 
 use crate::connection::Connection;
-use crate::execution::Execution;
+use crate::execution::{Execution, Supervisor};
 use crate::processes;
 
 /// Events that are taken at one time.
 const EVENTS: usize = 64;
+/// Connections that are accepted at one time.
+const ACCEPTED: usize = 8;
+/// How long killed processes are waited for before somebody looks again.
+const AGAIN: Duration = Duration::from_millis(20);
+/// How long what a supervisor left may take to be gone before the end of the execution is told all
+/// the same.
+const SWEEP_LIMIT: Duration = Duration::from_secs(10);
+/// What is heard of. Of each at most one waits.
+const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT];
+
+/// How a signal came that a process sent by `kill`, as `siginfo_t` has it.
+const SI_USER: i32 = 0;
 
 /// What something is waited for on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +77,13 @@ struct Server {
     epoll: OwnedFd,
     listener: UnixListener,
     signals: SignalFd,
+    /// Let go of when there is no descriptor left, to have one.
+    spare: Option<File>,
     connections: BTreeMap<u64, Connection>,
     executions: BTreeMap<u64, Execution>,
     last: u64,
+    /// When to look for what dead supervisors left.
+    sweep: Option<Instant>,
     stopping: bool,
 }
 
@@ -85,7 +102,7 @@ pub(crate) fn run(socket: &Path) -> io::Result<()> {
 impl Server {
     fn open(socket: &Path) -> io::Result<Self> {
         let mut heard = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        for signal in SIGNALS {
             heard.add(signal);
         }
         heard.thread_block()?;
@@ -102,9 +119,11 @@ impl Server {
             epoll,
             listener,
             signals,
+            spare: Some(File::open("/dev/null")?),
             connections: BTreeMap::new(),
             executions: BTreeMap::new(),
             last: 0,
+            sweep: None,
             stopping: false,
         };
         server.wait_for(Source::Listener, server.listener.as_fd())?;
@@ -141,12 +160,15 @@ impl Server {
             }
         }
         self.end_what_is_due();
+        self.sweep();
         self.tell_hosts();
         Ok(())
     }
 
     fn time_left(&self) -> Option<Timespec> {
-        let next = self.executions.values().filter_map(|execution| execution.deadline).min()?;
+        let executions = self.executions.values();
+        let due = executions.flat_map(|execution| [execution.deadline, execution.patience]);
+        let next = due.chain([self.sweep]).flatten().min()?;
         let left = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
@@ -157,11 +179,64 @@ impl Server {
             if execution.deadline.is_some_and(|deadline| deadline <= now) {
                 execution.end(Cause::TimedOut);
             }
+            if execution.patience.is_some_and(|patience| patience <= now) {
+                execution.end_supervisor();
+            }
         }
     }
 
+    /// Kills what dead supervisors left: it has become ours. Then nothing is left of their
+    /// executions.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        if self.sweep.is_none_or(|due| due > now) {
+            return;
+        }
+        self.reap();
+        let strays = processes::children(getpid().as_raw_nonzero().get(), &self.supervisors());
+        processes::kill_descendants(&strays);
+        strays.iter().copied().for_each(processes::kill);
+        self.sweep = (!strays.is_empty()).then_some(now + AGAIN);
+        let is_clean = strays.is_empty();
+        let over = self.executions.iter().filter(|(_, execution)| match execution.supervisor() {
+            Supervisor::There(_) => false,
+            Supervisor::Gone { since } => is_clean || now.duration_since(since) > SWEEP_LIMIT,
+        });
+        for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.conclude(id);
+        }
+    }
+
+    fn supervisors(&self) -> Vec<i32> {
+        let supervisors = self.executions.values().map(Execution::supervisor);
+        supervisors
+            .filter_map(|supervisor| match supervisor {
+                Supervisor::There(pid) => Some(pid),
+                Supervisor::Gone { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Forgets an execution of which nothing is left.
+    fn conclude(&mut self, id: u64) {
+        self.settle(id, true);
+        if let Some(mut execution) = self.executions.remove(&id)
+            && let Some(capture) = &mut execution.capture
+        {
+            // Its end has been told.
+            let _completed = capture.close();
+        }
+    }
+
+    /// Accepts whoever waits. Commands can connect, too, as often as they like: not all at once.
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        for _ in 0..ACCEPTED {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Where there is no descriptor left, whoever waits has to go, or would for ever.
+                Err(_) => return self.turn_away(),
+            };
             // Whoever is refused or gone already sees the connection end.
             let Ok(Some(connection)) = Connection::greet(stream) else { continue };
             let id = self.number();
@@ -171,28 +246,55 @@ impl Server {
         }
     }
 
+    fn turn_away(&mut self) {
+        self.spare = None;
+        drop(self.listener.accept());
+        self.spare = File::open("/dev/null").ok();
+    }
+
     fn hear_signals(&mut self) -> io::Result<()> {
-        while let Some(signal) = self.signals.read_signal()? {
+        for _ in 0..SIGNALS.len() {
+            let Some(signal) = self.signals.read_signal()? else { break };
             let is_of_a_child = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32);
-            // The kernel shows a sender outside the sandbox as number 0: nobody inside stops it.
-            if !is_of_a_child && signal.ssi_pid == 0 {
+            // The kernel shows a sender outside the sandbox as number 0, and lets nobody inside make
+            // up a signal with this code: so nobody inside stops it.
+            let is_from_outside = signal.ssi_code == SI_USER && signal.ssi_pid == 0;
+            if !is_of_a_child && is_from_outside {
                 self.stopping = true;
                 for execution in self.executions.values_mut() {
                     execution.end(Cause::Stopped);
                 }
             }
         }
-        // Supervisors, and whatever lost its parent. What became of a supervisor its line tells.
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        self.reap();
         Ok(())
+    }
+
+    /// Takes the children that have ended: supervisors, and whatever lost its parent.
+    fn reap(&mut self) {
+        loop {
+            let pid = match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, _))) => pid.as_raw_nonzero().get(),
+                Err(rustix::io::Errno::INTR) => continue,
+                Ok(None) | Err(_) => return,
+            };
+            let mut executions = self.executions.iter_mut();
+            let of =
+                executions.find(|(_, execution)| execution.supervisor() == Supervisor::There(pid));
+            let Some((id, execution)) = of else { continue };
+            execution.lose_supervisor();
+            self.sweep = Some(Instant::now());
+            let id = *id;
+            self.hear_supervisor(id);
+        }
     }
 
     fn hear_host(&mut self, id: u64) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let there = connection.receive().unwrap_or(false) && connection.flush().is_ok();
-        if there {
-            self.answer_requests(id);
-        } else {
+        // Also what was asked for just before the host left.
+        self.answer_requests(id);
+        if !there {
             self.forget_host(id);
         }
     }
@@ -246,13 +348,14 @@ impl Server {
 
     fn start(&mut self, host: u64, start: Start) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(&host) else { return Ok(()) };
+        // Those of a start that is refused must not go to the next one.
+        let mut descriptors = connection.take(start.io.descriptors());
         let taken = self.executions.values().any(|execution| execution.name == start.execution);
         if taken || self.stopping {
             let reason =
                 if taken { "there is one of that name" } else { "the sandbox is stopping" };
             return connection.answer(&Answer::Refused { reason: reason.to_owned() });
         }
-        let mut descriptors = std::mem::take(&mut connection.descriptors);
         let (execution, host_end) = match Execution::start(start, &mut descriptors) {
             Ok(started) => started,
             Err(error) => return connection.answer(&Answer::Refused { reason: error.to_string() }),
@@ -268,6 +371,7 @@ impl Server {
         self.executions.insert(id, execution);
         if let Some(connection) = self.connections.get_mut(&host) {
             connection.watch(id);
+            connection.terminal_of = host_end.is_some().then_some(id);
             connection.terminal = host_end;
         }
         Ok(())
@@ -281,53 +385,36 @@ impl Server {
 
     fn hear_supervisor(&mut self, id: u64) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        let answer = execution.hear();
-        if !execution.is_supervised() {
+        let (answer, goes_on) = execution.hear();
+        if !goes_on {
             // An error says that it is not waited for already.
             let _gone = epoll::delete(&self.epoll, execution.line());
         }
         if let Some(answer) = answer {
-            let is_end = matches!(answer, Answer::NotStarted(_));
-            self.tell_watchers(id, &answer, is_end);
+            self.tell_watchers(id, &answer);
         }
-        self.settle(id);
+        self.settle(id, false);
     }
 
     fn hear_stream(&mut self, id: u64, stream: usize) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        let read = execution.capture.as_mut().map_or(Ok(false), |capture| capture.read(stream));
+        let read = execution.capture.as_mut().map_or(Ok(0), |capture| capture.read(stream));
         if read.is_err() {
             // Nobody would know what it does.
             execution.end(Cause::Unkept);
         }
-        self.settle(id);
     }
 
-    /// Tells the end of an execution if it has come, and forgets one of which nothing is left.
-    fn settle(&mut self, id: u64) {
+    /// Tells the end of an execution if it has come.
+    fn settle(&mut self, id: u64, nothing_is_left: bool) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        let end = execution.settle();
-        let is_over = execution.is_over();
-        if let Some(end) = end {
-            if end.cause == Cause::Lost {
-                self.kill_strays();
-            }
-            self.tell_watchers(id, &Answer::Ended(end), true);
-        }
-        if is_over {
-            self.executions.remove(&id);
+        if let Some(end) = execution.settle(nothing_is_left) {
+            self.tell_watchers(id, &end);
         }
     }
 
-    /// Kills what a supervisor that was killed has left: it has become ours.
-    fn kill_strays(&self) {
-        let supervisors: Vec<i32> = self.executions.values().map(Execution::supervisor).collect();
-        let strays = processes::children(getpid().as_raw_nonzero().get(), &supervisors);
-        processes::kill_descendants(&strays);
-        strays.into_iter().for_each(processes::kill);
-    }
-
-    fn tell_watchers(&mut self, execution: u64, answer: &Answer, is_end: bool) {
+    fn tell_watchers(&mut self, execution: u64, answer: &Answer) {
+        let is_end = matches!(answer, Answer::NotStarted(_) | Answer::Ended(_));
         let watchers: Vec<u64> = self
             .connections
             .iter()
@@ -370,10 +457,8 @@ impl Server {
     fn forget_host(&mut self, id: u64) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let _gone = epoll::delete(&self.epoll, connection.source());
-        if let Some(watched) = connection.watching
-            && self.executions.get(&watched).is_some_and(|execution| execution.capture.is_none())
-        {
-            self.end(watched, Cause::Killed);
+        if let Some(execution) = connection.terminal_of {
+            self.end(execution, Cause::Killed);
         }
     }
 }

@@ -3,7 +3,8 @@
 //! an execution is found, and when the supervisor ends, nothing of it is left.
 
 use std::collections::VecDeque;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -36,7 +37,9 @@ pub(crate) fn run() -> io::Result<()> {
     let children = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
 
     let mut line = Line::new(io::stdin().as_fd().try_clone_to_owned()?);
-    let Some(Order::Run(run)) = line.order()? else { return Ok(()) };
+    let Some(Order::Run) = line.order()? else { return Ok(()) };
+    let run = line.descriptors.pop_front().ok_or_else(|| io::Error::other("nothing to run"))?;
+    let run: Run = serde_json::from_reader(BufReader::new(File::from(run)))?;
     let main = match start(&run, &mut line.descriptors) {
         Ok(main) => main,
         Err(why) => return line.report(&Report::NotStarted(why)),
@@ -50,6 +53,8 @@ pub(crate) fn run() -> io::Result<()> {
 
     let mut killing = false;
     loop {
+        // It may have come together with the order to start.
+        killing |= matches!(line.waiting()?, Some(Order::Kill));
         let (wakes, ordered) = {
             let mut polled = [
                 PollFd::new(&children, PollFlags::IN),
@@ -167,11 +172,16 @@ impl Line {
         Self { socket, decoder: Decoder::default(), descriptors: VecDeque::new() }
     }
 
+    /// The next order, if it has come already.
+    fn waiting(&mut self) -> io::Result<Option<Order>> {
+        self.decoder.message().map_err(io::Error::other)
+    }
+
     /// Waits for the next order; none when the runner is gone.
     fn order(&mut self) -> io::Result<Option<Order>> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            if let Some(order) = self.decoder.message().map_err(io::Error::other)? {
+            if let Some(order) = self.waiting()? {
                 return Ok(Some(order));
             }
             match receive(&self.socket, &mut buffer, &mut self.descriptors)? {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 
 use crate::stream::{OutputFiles, Piece, StreamKind};
 
@@ -54,11 +55,14 @@ impl OutputWriter {
         self.note(stream, kept)
     }
 
-    /// Sees to it that all that has come can be read, in its order.
+    /// Sees to it that all that has come can be read, in its order, and of a stream that is too long
+    /// its end as it is now.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.stdout.write_end()?;
+        self.stderr.write_end()?;
         self.flush_pending()?;
         self.order.flush()
     }
@@ -74,9 +78,9 @@ impl OutputWriter {
     /// When the rest cannot be written.
     pub fn finish(mut self) -> io::Result<Written> {
         let written = self.written();
-        let stdout_end = self.stdout.finish()?;
+        let stdout_end = self.stdout.write_end()?;
         self.note(StreamKind::Stdout, stdout_end)?;
-        let stderr_end = self.stderr.finish()?;
+        let stderr_end = self.stderr.write_end()?;
         self.note(StreamKind::Stderr, stderr_end)?;
         self.flush_pending()?;
         self.order.flush()?;
@@ -136,8 +140,9 @@ impl StreamWriter {
         Ok(now.len() as u64)
     }
 
-    /// Writes the end of a stream that was too long, and says how many bytes that were.
-    fn finish(&mut self) -> io::Result<u64> {
+    /// Writes the end of a stream that is too long, in place of the one that was written before,
+    /// which was not longer. Says how many bytes that were.
+    fn write_end(&self) -> io::Result<u64> {
         let tail = &self.tail[self.tail.len().saturating_sub(TAIL)..];
         let missing = self.total.saturating_sub(self.keep).saturating_sub(tail.len() as u64);
         let mut end = Vec::new();
@@ -147,7 +152,7 @@ impl StreamWriter {
             );
         }
         end.extend_from_slice(tail);
-        self.file.write_all(&end)?;
+        self.file.write_all_at(&end, self.keep)?;
         Ok(end.len() as u64)
     }
 }

@@ -64,8 +64,19 @@ pub enum Io {
     Terminal(Size),
 }
 
+impl Io {
+    /// How many descriptors go along.
+    pub const fn descriptors(&self) -> usize {
+        match self {
+            Self::Files(files) => 4 + files.stdin as usize,
+            Self::Terminal(_) => 0,
+        }
+    }
+}
+
 /// Files that go along as descriptors, in this order: standard output, standard error, the order of
-/// their pieces, the end; and standard input, if there is one.
+/// their pieces, the end ([`Answer::Ended`] or [`Answer::NotStarted`]); and standard input, if there
+/// is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
     /// Whether there is a standard input; else it is empty.

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
@@ -31,7 +31,7 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
 /// came before. Nothing is the end.
 ///
 /// # Errors
-/// When the socket fails, or would block and is not to.
+/// When the socket fails, would block and is not to, or more descriptors came than can be taken.
 pub fn receive(
     socket: impl AsFd,
     buffer: &mut [u8],
@@ -45,6 +45,9 @@ pub fn receive(
         if let RecvAncillaryMessage::ScmRights(came) = message {
             descriptors.extend(came);
         }
+    }
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("descriptors were lost"));
     }
     Ok(received.bytes)
 }

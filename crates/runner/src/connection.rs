@@ -40,7 +40,8 @@ impl Connection {
         let socket = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
         let stream = UnixStream::connect(socket).await.map_err(unreachable)?;
         let peer = stream.peer_cred().map_err(unreachable)?;
-        if peer.pid() != Some(first) {
+        // Number 0 is whoever this process cannot see, and a container that does not run.
+        if first <= 0 || peer.pid() != Some(first) {
             return Err(RunnerError::Replaced);
         }
         let mut connection =

@@ -7,6 +7,7 @@
 
 mod connection;
 mod error;
+mod input;
 mod program;
 
 pub use armor_runner_protocol::{
@@ -14,4 +15,5 @@ pub use armor_runner_protocol::{
 };
 pub use connection::{Connection, SOCKET};
 pub use error::RunnerError;
+pub use input::input;
 pub use program::Program;

@@ -12,6 +12,10 @@ use crate::RunnerError;
 /// Built by this crate's build script.
 static RUNNER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runner"));
 
+/// Everybody may execute it and nobody read it: so the kernel makes each process of it one that
+/// nobody can look into or trace, from its first instruction on.
+const MODE: u32 = 0o111;
+
 /// The runner on disk, executable by everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
@@ -43,18 +47,22 @@ impl Program {
 }
 
 fn write_once(path: &Path) -> io::Result<()> {
-    if fs::read(path).is_ok_and(|there| there == RUNNER) {
+    // It came here whole, or not at all.
+    let is_there = fs::symlink_metadata(path).is_ok_and(|found| {
+        found.is_file()
+            && found.permissions().mode() & 0o777 == MODE
+            && found.len() == RUNNER.len() as u64
+    });
+    if is_there {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
     // Beside its place, so that nobody ever starts half a program.
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}", std::process::id()));
-    let mut file = fs::File::create(&new)?;
-    file.write_all(RUNNER)?;
-    file.set_permissions(fs::Permissions::from_mode(0o755))?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&new, path)
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(RUNNER)?;
+    new.as_file().set_permissions(fs::Permissions::from_mode(MODE))?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    Ok(())
 }

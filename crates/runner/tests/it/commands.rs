@@ -122,6 +122,63 @@ async fn engine_what_a_command_leaves_behind_is_listed_and_killed() {
 }
 
 #[tokio::test]
+async fn engine_a_command_that_leaves_writers_behind_ends_all_the_same() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let ask = Ask { keep_bytes: Some(1_000), ..sh("yes & yes & yes & exit 3") };
+    let ran = sandbox.run("e1", ask).await;
+    assert_eq!((ran.end.cause, ran.end.code), (Cause::Exited, Some(3)));
+    let mut connection = sandbox.connect().await;
+    connection.ask(&Request::Kill { execution: "e1".to_owned() }, &[]).await.unwrap();
+    assert_eq!(connection.answer().await.unwrap(), Answer::Killing);
+    sandbox.until_empty().await;
+}
+
+#[tokio::test]
+async fn engine_the_files_of_a_start_that_is_refused_are_not_those_of_the_next_one() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let (first, _) = sandbox.begin("e1", sh("sleep 1000")).await;
+    let mut connection = sandbox.connect().await;
+    // The files are made anew; the command of that name writes nothing.
+    let refused = sandbox.begin_on(&mut connection, "e1", sh("echo no")).await;
+    assert!(matches!(refused, Answer::Refused { .. }), "{refused:?}");
+    let started = sandbox.begin_on(&mut connection, "e2", sh("echo yes")).await;
+    assert!(matches!(started, Answer::Started { .. }), "{started:?}");
+    let end = end_of(&mut connection).await;
+    assert_eq!(text(&sandbox.ran("e2", end.clone()).stdout), "yes\n");
+    assert_eq!(text(&sandbox.ran("e1", end).stdout), "");
+    drop(first);
+}
+
+#[tokio::test]
+async fn engine_what_was_asked_for_just_before_the_host_left_is_carried_out() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    for turn in 0..20 {
+        let (mut watcher, _) = sandbox.begin(&format!("e{turn}"), sh("sleep 1000")).await;
+        let mut other = sandbox.connect().await;
+        let kill = Request::Kill { execution: format!("e{turn}") };
+        other.ask(&kill, &[]).await.unwrap();
+        drop(other);
+        assert_eq!(end_of(&mut watcher).await.cause, Cause::Killed);
+    }
+}
+
+#[tokio::test]
+async fn engine_a_time_limit_that_is_over_at_once_ends_a_command_with_a_large_environment() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    for turn in 0..20 {
+        let env = vec![("LARGE".to_owned(), "x".repeat(100_000))];
+        let ask = Ask { env, limit_ms: Some(1), ..sh("sleep 1000") };
+        let (mut connection, answer) = sandbox.begin(&format!("e{turn}"), ask).await;
+        assert!(matches!(answer, Answer::Started { .. }), "{answer:?}");
+        assert_eq!(end_of(&mut connection).await.cause, Cause::TimedOut);
+    }
+}
+
+#[tokio::test]
 async fn engine_running_out_of_memory_is_told() {
     require_engine!();
     let sandbox = Sandbox::start().await;

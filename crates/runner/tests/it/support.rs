@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use armor_output::{OutputFiles, StreamKind, stream_file};
 use armor_runner::{
-    Answer, Connection, End, Files, Io, NotStarted, Program, Request, SOCKET, Start,
+    Answer, Connection, End, Files, Io, NotStarted, Program, Request, SOCKET, Start, input,
 };
 use armor_testkit::engine;
 use bollard::models::{ContainerCreateBody, HostConfig};
@@ -119,13 +119,21 @@ impl Sandbox {
 
     /// Asks for a command, on a connection of its own, and gives what the runner answers first.
     pub(crate) async fn begin(&self, execution: &str, ask: Ask) -> (Connection, Answer) {
+        let mut connection = self.connect().await;
+        let answer = self.begin_on(&mut connection, execution, ask).await;
+        (connection, answer)
+    }
+
+    pub(crate) async fn begin_on(
+        &self,
+        connection: &mut Connection,
+        execution: &str,
+        ask: Ask,
+    ) -> Answer {
         let folder = self.output(execution);
         let files = OutputFiles::create(&folder).unwrap();
         let end = File::create(folder.join("end")).unwrap();
-        let stdin = ask.stdin.map(|bytes| {
-            std::fs::write(folder.join("stdin"), bytes).unwrap();
-            File::open(folder.join("stdin")).unwrap()
-        });
+        let stdin = ask.stdin.map(|bytes| input(&bytes).unwrap());
         let mut descriptors: Vec<BorrowedFd<'_>> =
             vec![files.stdout.as_fd(), files.stderr.as_fd(), files.order.as_fd(), end.as_fd()];
         descriptors.extend(stdin.as_ref().map(AsFd::as_fd));
@@ -140,10 +148,8 @@ impl Sandbox {
                 keep_bytes: ask.keep_bytes.unwrap_or(1 << 30),
             }),
         };
-        let mut connection = self.connect().await;
         connection.ask(&Request::Start(start), &descriptors).await.unwrap();
-        let answer = connection.answer().await.unwrap();
-        (connection, answer)
+        connection.answer().await.unwrap()
     }
 
     /// Runs a command to its end.

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use armor_runner::{Answer, Cause, Io, Request, Size, Start};
+use armor_runner::{Answer, Cause, Connection, Io, Request, Size, Start};
 use armor_testkit::require_engine;
 
 use crate::support::{Sandbox, end_of};
@@ -14,17 +14,7 @@ use crate::support::{Sandbox, end_of};
 async fn engine_a_shell_on_a_terminal_has_its_size_job_control_and_ctrl_c() {
     require_engine!();
     let sandbox = Sandbox::start().await;
-    let mut connection = sandbox.connect().await;
-    let start = Start {
-        execution: "shell".to_owned(),
-        argv: vec!["/bin/sh".to_owned(), "-i".to_owned()],
-        cwd: "/tmp".to_owned(),
-        env: Vec::new(),
-        limit_ms: None,
-        io: Io::Terminal(Size { columns: 123, rows: 45 }),
-    };
-    connection.ask(&Request::Start(start), &[]).await.unwrap();
-    assert!(matches!(connection.answer().await.unwrap(), Answer::Started { .. }));
+    let mut connection = on_a_terminal(&sandbox, &["/bin/sh", "-i"]).await;
     let mut terminal = Terminal::new(connection.descriptor().unwrap().into());
 
     // What is sent before the program runs in front would reach the shell itself.
@@ -40,6 +30,22 @@ async fn engine_a_shell_on_a_terminal_has_its_size_job_control_and_ctrl_c() {
     let end = end_of(&mut connection).await;
     assert_eq!((end.cause, end.code), (Cause::Exited, Some(5)));
     sandbox.until_empty().await;
+}
+
+/// Starts `shell`, and gives the connection that has its terminal.
+async fn on_a_terminal(sandbox: &Sandbox, argv: &[&str]) -> Connection {
+    let start = Start {
+        execution: "shell".to_owned(),
+        argv: argv.iter().map(|part| (*part).to_owned()).collect(),
+        cwd: "/tmp".to_owned(),
+        env: Vec::new(),
+        limit_ms: None,
+        io: Io::Terminal(Size { columns: 123, rows: 45 }),
+    };
+    let mut connection = sandbox.connect().await;
+    connection.ask(&Request::Start(start), &[]).await.unwrap();
+    assert!(matches!(connection.answer().await.unwrap(), Answer::Started { .. }));
+    connection
 }
 
 /// The host's end of a terminal. It is read on a thread of its own, so that nobody waits for ever.
@@ -83,17 +89,18 @@ impl Terminal {
 async fn engine_a_shell_goes_with_the_host_that_has_its_terminal() {
     require_engine!();
     let sandbox = Sandbox::start().await;
-    let mut connection = sandbox.connect().await;
-    let start = Start {
-        execution: "shell".to_owned(),
-        argv: ["/bin/sh", "-c", "trap '' HUP; sleep 1000"].map(str::to_owned).to_vec(),
-        cwd: "/".to_owned(),
-        env: Vec::new(),
-        limit_ms: None,
-        io: Io::Terminal(Size { columns: 80, rows: 24 }),
-    };
-    connection.ask(&Request::Start(start), &[]).await.unwrap();
-    assert!(matches!(connection.answer().await.unwrap(), Answer::Started { .. }));
+    let line = "trap '' HUP; sleep 1000";
+    let connection = on_a_terminal(&sandbox, &["/bin/sh", "-c", line]).await;
+    // Whoever only watches may come and go.
+    let mut watcher = sandbox.connect().await;
+    let watch = Request::Watch { execution: "shell".to_owned() };
+    watcher.ask(&watch, &[]).await.unwrap();
+    drop(watcher);
+    let mut asking = sandbox.connect().await;
+    asking.ask(&Request::List, &[]).await.unwrap();
+    let running = vec!["shell".to_owned()];
+    let there = Answer::Executions { running, left_behind: Vec::new() };
+    assert_eq!(asking.answer().await.unwrap(), there);
     drop(connection);
     sandbox.until_empty().await;
 }

@@ -3,7 +3,7 @@
 use armor_runner::{Cause, Connection, RunnerError, SOCKET};
 use armor_testkit::require_engine;
 
-use crate::support::{Sandbox, sh, text};
+use crate::support::{Ask, Sandbox, sh, text};
 
 #[tokio::test]
 async fn engine_no_command_can_end_or_look_into_the_runner() {
@@ -60,4 +60,32 @@ async fn engine_a_command_whose_supervisor_is_killed_is_lost_and_so_is_all_that_
     assert_eq!((ran.end.cause, ran.end.code), (Cause::Lost, None));
     sandbox.until_empty().await;
     assert_eq!(text(&sandbox.run("e2", sh("echo on")).await.stdout), "on\n");
+}
+
+#[tokio::test]
+async fn engine_stopping_the_supervisor_does_not_lift_the_time_limit() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let line = "(setsid sleep 1000 &); sleep 1000 & kill -STOP $PPID; sleep 1000";
+    let ran = sandbox.run("e1", Ask { limit_ms: Some(300), ..sh(line) }).await;
+    assert_eq!((ran.end.cause, ran.end.code), (Cause::TimedOut, None));
+    assert_eq!(sandbox.processes().await, 1);
+}
+
+#[tokio::test]
+async fn engine_what_an_ended_command_left_goes_with_its_supervisor() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let ran = sandbox.run("e1", sh("setsid sleep 1000 & echo $PPID")).await;
+    let line = format!("kill -9 {}", text(&ran.stdout).trim());
+    assert_eq!(sandbox.run("e2", sh(&line)).await.end.code, Some(0));
+    sandbox.until_empty().await;
+}
+
+#[tokio::test]
+async fn engine_nobody_can_write_to_what_another_command_reads() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let ask = Ask { stdin: Some(b"mine".to_vec()), ..sh("echo x 1<>/proc/self/fd/0; cat") };
+    assert_eq!(text(&sandbox.run("e1", ask).await.stdout), "mine");
 }
