@@ -24,7 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-sandbox-runner", &["armor-output", "armor-runner-protocol"]),
     ("armor-runner", &["armor-runner-protocol"]),
     ("armor-git", &["armor-core"]),
-    ("armor-docker", &["armor-core"]),
+    ("armor-docker", &["armor-core", "armor-output", "armor-runner"]),
     (
         "armor-lifecycle",
         &[

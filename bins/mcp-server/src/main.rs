@@ -93,6 +93,8 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
             Err(error) => tracing::warn!(error = %Report::of(&error), "could not sweep"),
         }
     });
+    let watcher = lifecycle.clone();
+    tokio::spawn(async move { watcher.keep_taking_up().await });
     let context = armor.context().clone();
     tokio::spawn(async move { back_up_if_configured(&context).await });
     let code = match matches.get_one::<SocketAddr>("http") {

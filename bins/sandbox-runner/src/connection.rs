@@ -28,7 +28,8 @@ pub(crate) struct Connection {
     pub(crate) terminal_of: Option<u64>,
     /// The host's end of it, until its command runs.
     pub(crate) terminal: Option<OwnedFd>,
-    told: Written,
+    /// What it was told; nothing before it was told at all.
+    told: Option<Written>,
 }
 
 impl Connection {
@@ -49,7 +50,7 @@ impl Connection {
             watching: None,
             terminal_of: None,
             terminal: None,
-            told: Written::default(),
+            told: None,
         };
         let runner = env!("CARGO_PKG_VERSION").to_owned();
         connection.say(&Hello { protocol: VERSION, runner })?;
@@ -92,15 +93,15 @@ impl Connection {
     /// Begins to tell of an execution.
     pub(crate) fn watch(&mut self, execution: u64) {
         self.watching = Some(execution);
-        self.told = Written::default();
+        self.told = None;
     }
 
     /// Tells how far the execution has come, if there is news and the host reads.
     pub(crate) fn tell(&mut self, written: Written) -> io::Result<()> {
-        if written == self.told || self.is_full() {
+        if self.told == Some(written) || self.is_full() {
             return Ok(());
         }
-        self.told = written;
+        self.told = Some(written);
         self.answer(&Answer::Progress {
             stdout_bytes: written.stdout,
             stderr_bytes: written.stderr,

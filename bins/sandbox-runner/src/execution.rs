@@ -133,6 +133,11 @@ impl Execution {
         !matches!(self.progress, Progress::Told)
     }
 
+    /// Whether its command runs, or ran.
+    pub(crate) const fn has_started(&self) -> bool {
+        !matches!(self.progress, Progress::Starting)
+    }
+
     pub(crate) fn written(&self) -> Written {
         self.capture.as_ref().map_or_else(Written::default, Capture::written)
     }

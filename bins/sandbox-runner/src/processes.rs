@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -39,6 +40,17 @@ pub(crate) fn children(of: i32, but: &[i32]) -> Vec<i32> {
 /// Kills one process. One that is gone already is fine.
 pub(crate) fn kill(pid: i32) {
     send(pid, Signal::KILL);
+}
+
+/// Why a process could not be started, in words for who has to do something about it.
+pub(crate) fn why_not_started(error: &io::Error) -> String {
+    // `fork` says so where the limit on processes is reached.
+    if error.kind() == io::ErrorKind::WouldBlock {
+        "the sandbox has as many processes as it may have; end what commands have left behind"
+            .to_owned()
+    } else {
+        error.to_string()
+    }
 }
 
 fn send(pid: i32, signal: Signal) {

@@ -358,7 +358,10 @@ impl Server {
         }
         let (execution, host_end) = match Execution::start(start, &mut descriptors) {
             Ok(started) => started,
-            Err(error) => return connection.answer(&Answer::Refused { reason: error.to_string() }),
+            Err(error) => {
+                let reason = processes::why_not_started(&error);
+                return connection.answer(&Answer::Refused { reason });
+            }
         };
         let id = self.number();
         self.wait_for(Source::Supervisor(id), execution.line())?;
@@ -439,6 +442,7 @@ impl Server {
         let mut gone = Vec::new();
         for (id, connection) in &mut self.connections {
             let watched = connection.watching.and_then(|watched| self.executions.get(&watched));
+            let watched = watched.filter(|execution| execution.has_started());
             let told = watched.map_or(Ok(()), |execution| connection.tell(execution.written()));
             let mut interest = epoll::EventFlags::IN;
             interest.set(epoll::EventFlags::OUT, connection.is_full());

@@ -122,7 +122,8 @@ fn usage() -> Usage {
 /// Starts the command in a process group of its own; on a terminal, where a shell makes its groups
 /// itself, in the one that the terminal speaks to.
 fn start(run: &Run, descriptors: &mut VecDeque<OwnedFd>) -> Result<Pid, NotStarted> {
-    let failed = |error: io::Error| NotStarted::Failed { reason: error.to_string() };
+    let failed =
+        |error: io::Error| NotStarted::Failed { reason: processes::why_not_started(&error) };
     let [program, arguments @ ..] = run.argv.as_slice() else {
         return Err(NotStarted::NotFound);
     };

@@ -114,8 +114,11 @@ impl Builder {
 
         let endpoint = Endpoint::discover(&settings.engine.host, &self.environment)?;
         let engine = Arc::new(Engine::new(endpoint, settings.engine.timeout()));
-        let runtime: Arc<dyn Runtime> =
-            Arc::new(DockerRuntime::new(engine.clone(), registry.home_id().clone()));
+        let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(
+            engine.clone(),
+            registry.home_id().clone(),
+            Some(home.join("runners")),
+        ));
         let images: Arc<dyn Images> =
             Arc::new(DockerImages::new(engine, home.join("locks").join(".images")));
 
@@ -157,7 +160,7 @@ impl Builder {
             },
             lifecycle_settings(&settings, &home),
         );
-        lifecycle.recover().await?;
+        lifecycle.take_up().await?;
         let user = self.environment.user().map(str::to_owned);
         let backups = backups(&home, &configuration);
         let context = Context { lifecycle, configuration, backups, home, user };

@@ -91,6 +91,7 @@ impl ExitStatus {
             | Code::ExecutionInterrupted
             | Code::ExecutionNotExecutable
             | Code::ExecutionCommandNotFound
+            | Code::ExecutionOutOfMemory
             | Code::ExecutionTimedOut
             | Code::GitFailed
             | Code::ImageBuildFailed

@@ -60,6 +60,7 @@ codes! {
     ExecutionNotFound = "execution.not_found", "The task has no execution with this id.";
     ExecutionNotExecutable = "execution.not_executable", "The command was found but may not be executed (exit code 126).";
     ExecutionCommandNotFound = "execution.command_not_found", "The command does not exist in the sandbox (exit code 127).";
+    ExecutionOutOfMemory = "execution.out_of_memory", "The sandbox ran out of memory, and the kernel killed a process of it.";
     ExecutionTimedOut = "execution.timed_out", "The command ran into its time limit and was killed with all its children (exit code 124).";
     GitFailed = "git.failed", "A git command failed.";
     GitMissing = "git.missing", "git is not installed on this machine.";

@@ -1,8 +1,9 @@
 //! The container of a sandbox, closed by default (R51).
 //!
-//! Its first process is the engine's own init with a sleeper under it, both of a user that no
-//! command ever runs as ([`GUARD`]): so a command can neither end the container nor look at what
-//! keeps it alive. Commands come in through the exec API as the user of the specification.
+//! Its first process is our runner, as the user that the commands are; the kernel keeps these from
+//! ending it or looking into it. Where the runner cannot run, it is the engine's own init with a
+//! sleeper under it, both of a user that no command ever runs as ([`GUARD`]); then commands come in
+//! through the exec API.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,6 +16,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
+use crate::inside::RunnerMounts;
 use crate::labels::{labels, name};
 
 /// `nobody`, who keeps the container alive.
@@ -29,6 +31,8 @@ pub(crate) struct Surroundings {
     pub(crate) image_volumes: Vec<String>,
     /// Processors that the engine has.
     pub(crate) cpus: i64,
+    /// What our runner needs; none where it cannot run.
+    pub(crate) runner: Option<RunnerMounts>,
 }
 
 /// The container that `spec` asks for.
@@ -37,12 +41,17 @@ pub(crate) fn body(
     spec: &SandboxSpec,
     surroundings: &Surroundings,
 ) -> ContainerCreateBody {
+    let has_runner = surroundings.runner.is_some();
     ContainerCreateBody {
         image: Some(spec.image.to_string()),
         // Overrides what the image would run.
-        entrypoint: Some(vec!["sleep".to_owned(), "2147483647".to_owned()]),
+        entrypoint: Some(if has_runner {
+            RunnerMounts::entrypoint()
+        } else {
+            vec!["sleep".to_owned(), "2147483647".to_owned()]
+        }),
         cmd: Some(Vec::new()),
-        user: Some(GUARD.to_owned()),
+        user: Some(first_user(spec, has_runner)),
         hostname: Some("sandbox".to_owned()),
         working_dir: Some(paths::WORKSPACE.to_owned()),
         env: Some(vec![format!("HOME={}", paths::MEMORY)]),
@@ -66,7 +75,7 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(true),
-        init: Some(true),
+        init: Some(surroundings.runner.is_none()),
         ipc_mode: Some("private".to_owned()),
         network_mode: Some(network_mode(home, spec)),
         // The host's resolver is of no use inside, and none of its business.
@@ -88,11 +97,16 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
             maximum_retry_count: None,
         }),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        mounts: Some(spec.mounts.iter().map(mount).collect()),
+        mounts: Some(mounts(spec, surroundings)),
         // Executions have groups of their own; this is the group of the files.
         group_add: Some(vec![spec.user.gid.to_string()]),
         ..HostConfig::default()
     }
+}
+
+/// Who the first process is.
+pub(crate) fn first_user(spec: &SandboxSpec, has_runner: bool) -> String {
+    if has_runner { format!("{}:{}", spec.user.uid, spec.user.gid) } else { GUARD.to_owned() }
 }
 
 /// Memory in bytes.
@@ -117,7 +131,8 @@ pub(crate) fn network_mode(home: &HomeId, spec: &SandboxSpec) -> String {
 /// the sandbox is refused for having a mount that nobody asked for.
 fn is_mounted(path: &str, mounts: &[armor_core::sandbox::Mount]) -> bool {
     let path = Path::new(path);
-    let ours = mounts.iter().map(|mount| Path::new(&mount.target)).chain([Path::new("/tmp")]);
+    let others = [Path::new("/tmp"), Path::new("/run/armor")];
+    let ours = mounts.iter().map(|mount| Path::new(&mount.target)).chain(others);
     ours.into_iter().any(|target| target.starts_with(path) || path.starts_with(target))
 }
 
@@ -139,13 +154,22 @@ fn tmpfs(
     tmpfs
 }
 
-fn mount(mount: &armor_core::sandbox::Mount) -> Mount {
+fn mounts(spec: &SandboxSpec, surroundings: &Surroundings) -> Vec<Mount> {
+    let asked = spec
+        .mounts
+        .iter()
+        .map(|asked| mount(&asked.source, &asked.target, asked.access == Access::ReadWrite));
+    let ours = surroundings.runner.iter().flat_map(RunnerMounts::all);
+    asked.chain(ours.map(|(source, target, writable)| mount(source, target, writable))).collect()
+}
+
+fn mount(source: &Path, target: &str, writable: bool) -> Mount {
     Mount {
         // Unlike `Binds`, a source that does not exist is an error.
-        source: Some(mount.source.to_string_lossy().into_owned()),
-        target: Some(mount.target.clone()),
+        source: Some(source.to_string_lossy().into_owned()),
+        target: Some(target.to_owned()),
         typ: Some(MountType::BIND),
-        read_only: Some(mount.access == Access::ReadOnly),
+        read_only: Some(!writable),
         bind_options: Some(MountBindOptions {
             propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
             ..MountBindOptions::default()

@@ -41,6 +41,15 @@ impl Engine {
         Self { endpoint, timeout, connected: OnceCell::new() }
     }
 
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// How long an answer may take.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub(crate) async fn docker(&self) -> Result<&Docker, RuntimeError> {
         Ok(&self.connected().await?.docker)
     }

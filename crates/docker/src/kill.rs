@@ -3,15 +3,14 @@
 //! The exec API can't kill. So each execution runs with a group id of its own, which nothing in
 //! the sandbox can shed (there is no capability to change groups) and which every child inherits,
 //! whatever session or parent it has. A script of shell builtins finds the processes by it. Where
-//! the image has no shell, or the script does not get through, the container is restarted, which
-//! ends every process in it.
+//! the image has no shell, or the script does not get through, the container has to be restarted,
+//! which ends every process in it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use armor_core::id::{ExecutionId, SandboxId};
 use armor_core::sandbox::{CommandExit, RuntimeError, UserIds};
-use bollard::query_parameters::RestartContainerOptionsBuilder;
 
 use crate::engine::Engine;
 use crate::exec::{self, Exec};
@@ -33,12 +32,13 @@ pub(crate) fn group(execution: &ExecutionId) -> u32 {
     GROUPS.start + u32::try_from(place).unwrap_or(0)
 }
 
+/// Kills an execution. False when that does not get through.
 pub(crate) async fn kill(
     engine: &Engine,
     sandbox: &SandboxId,
     execution: &ExecutionId,
     user: UserIds,
-) -> Result<(), RuntimeError> {
+) -> Result<bool, RuntimeError> {
     for _ in 0..SCRIPT_TRIES {
         let run = exec::run(engine, sandbox, script(execution, user), None);
         match tokio::time::timeout(SCRIPT_LIMIT, run).await {
@@ -46,19 +46,14 @@ pub(crate) async fn kill(
             Ok(
                 Ok(CommandExit::Code(0) | CommandExit::SandboxLost)
                 | Err(RuntimeError::SandboxGone { .. }),
-            ) => return Ok(()),
+            ) => return Ok(true),
             // The image has no shell.
             Ok(Ok(CommandExit::NotFound)) => break,
             // Where the limits are full, the script itself may be hard to start.
             outcome => tracing::info!(%sandbox, %execution, ?outcome, "not killed yet"),
         }
     }
-    tracing::warn!(%sandbox, %execution, "restarting the sandbox to end a command");
-    let options = RestartContainerOptionsBuilder::new().t(0).build();
-    let docker = engine.docker().await?;
-    engine
-        .call("restart a container", docker.restart_container(sandbox.as_str(), Some(options)))
-        .await
+    Ok(false)
 }
 
 fn script(execution: &ExecutionId, user: UserIds) -> Exec {

@@ -1,16 +1,19 @@
 //! Sandboxes on Docker Engine.
 //!
 //! [`DockerRuntime`] implements [`armor_core::sandbox::Runtime`]: containers hardened as
-//! `container.rs` says, checked by `verify.rs` once they run, with commands through the engine's
-//! exec API (`exec.rs`) that are killed whole (`kill.rs`). [`DockerImages`] builds the images that
+//! `container.rs` says, checked by `verify.rs` once they run. Commands go through a program of ours
+//! that is the sandbox's first process (`inside/`); where it cannot run, through the engine's exec
+//! API (`exec.rs`), attended by this process (`attended.rs`) and killed whole (`kill.rs`). [`DockerImages`] builds the images that
 //! sandboxes run. Everything that is made bears labels ([`TASK_LABEL`], [`HOME_LABEL`]), and
 //! nothing without them is ever touched. Engine types stay inside this crate.
 
+mod attended;
 mod container;
 mod endpoint;
 mod engine;
 mod exec;
 mod images;
+mod inside;
 mod kill;
 mod labels;
 mod network;

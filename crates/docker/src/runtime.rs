@@ -1,30 +1,30 @@
 //! [`Runtime`] on Docker Engine.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::container::{self, Surroundings};
+use crate::engine::{Engine, status};
+use crate::exec::{engine_broke, gone_if_not_there};
+use crate::inside::{self, Inside, Outcome, is_ours};
+use crate::labels::{TASK_LABEL, filter, name};
+use crate::{attended, kill, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
-    CommandExit, ExecRequest, ImageName, NetworkMode, OutputChunk, Runtime, RuntimeError,
-    RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, UserIds,
+    CommandEnd, CommandExit, CommandProgress, ExecRequest, ImageName, NetworkMode, Runtime,
+    RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, UserIds,
 };
 use async_trait::async_trait;
 use bollard::models::{ContainerConfig, ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptionsBuilder,
     DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder,
-    UploadToContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StatsOptionsBuilder,
+    StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::sync::mpsc;
-
-use crate::container::{self, Surroundings};
-use crate::engine::{Engine, status};
-use crate::exec::{self, Exec, engine_broke, gone_if_not_there};
-use crate::labels::{TASK_LABEL, filter, name};
-use crate::{kill, network, verify};
 
 /// The most that is taken out of a sandbox in one copy, in bytes.
 const COPY_LIMIT: usize = 256 << 20;
@@ -34,15 +34,20 @@ const COPY_LIMIT: usize = 256 << 20;
 pub struct DockerRuntime {
     engine: Arc<Engine>,
     home: HomeId,
+    inside: Inside,
 }
 
 impl DockerRuntime {
-    /// Sandboxes of `home` on `engine`. Nothing is asked of the engine yet.
-    pub fn new(engine: Arc<Engine>, home: HomeId) -> Self {
-        Self { engine, home }
+    /// Sandboxes of `home` on `engine`, each with a program of ours as its first process, whose files
+    /// are below `runners`: where the engine can run it. Without such a folder no sandbox has it.
+    /// Nothing is asked of the engine yet.
+    pub fn new(engine: Arc<Engine>, home: HomeId, runners: Option<PathBuf>) -> Self {
+        let inside = Inside::new(engine.clone(), runners);
+        Self { engine, home, inside }
     }
 
-    async fn surroundings(&self, image: &ImageName) -> Result<Surroundings, RuntimeError> {
+    async fn surroundings(&self, spec: &SandboxSpec) -> Result<Surroundings, RuntimeError> {
+        let image = &spec.image;
         let docker = self.engine.docker().await?;
         let found =
             self.engine.call("look at an image", docker.inspect_image(image.as_str())).await;
@@ -54,7 +59,20 @@ impl DockerRuntime {
         Ok(Surroundings {
             image_volumes: volumes.into_iter().collect(),
             cpus: self.engine.info().await?.ncpu.unwrap_or(1),
+            runner: self.inside.mounts(&spec.task).await?,
         })
+    }
+
+    /// Ends every process of a sandbox.
+    async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        self.inside.before_restart(sandbox).await?;
+        let options = RestartContainerOptionsBuilder::new().t(0).build();
+        let docker = self.engine.docker().await?;
+        let restarted = docker.restart_container(sandbox.as_str(), Some(options));
+        self.engine.call("restart a container", restarted).await?;
+        let container = docker.inspect_container(sandbox.as_str(), None);
+        let container = self.engine.call("look at a container", container).await?;
+        self.inside.after_start(sandbox, &container).await
     }
 
     async fn containers(&self, task: Option<&TaskId>) -> Result<Vec<Sandbox>, RuntimeError> {
@@ -91,7 +109,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
-        let surroundings = self.surroundings(&spec.image).await?;
+        let surroundings = self.surroundings(spec).await?;
         if spec.network == NetworkMode::Internal {
             network::create(&self.engine, &self.home, &spec.task).await?;
         }
@@ -121,6 +139,7 @@ impl Runtime for DockerRuntime {
 
     async fn start(&self, sandbox: &SandboxId, spec: &SandboxSpec) -> Result<(), RuntimeError> {
         let docker = self.engine.docker().await?;
+        self.inside.before_start(spec)?;
         self.engine
             .call("start a container", docker.start_container(sandbox.as_str(), None))
             .await
@@ -133,15 +152,23 @@ impl Runtime for DockerRuntime {
             .call("look at a container", docker.inspect_container(sandbox.as_str(), None))
             .await
             .map_err(|error| gone_if_not_there(sandbox, error))?;
-        let missing = verify::missing(&self.home, spec, &container, self.engine.info().await?);
+        let missing = verify::missing(
+            &self.home,
+            spec,
+            &container,
+            self.engine.info().await?,
+            self.inside.place(),
+        );
         if !missing.is_empty() {
             self.remove(&spec.task).await?;
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }
-        // With an init, a container whose program is missing starts well and ends at once.
-        if container.state.and_then(|state| state.running) == Some(true) {
-            Ok(())
+        if container.state.as_ref().and_then(|state| state.running) == Some(true) {
+            self.inside.after_start(sandbox, &container).await
+        } else if is_ours(&container) {
+            Err(engine_broke("keep the container running", "its program has ended"))
         } else {
+            // With an init, a container whose program is missing starts well and ends at once.
             Err(engine_broke("keep the container running", "the image has no program `sleep`"))
         }
     }
@@ -174,7 +201,9 @@ impl Runtime for DockerRuntime {
 
     async fn remove(&self, task: &TaskId) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        for sandbox in self.containers(Some(task)).await? {
+        let sandboxes = self.containers(Some(task)).await?;
+        let ids: Vec<_> = sandboxes.iter().map(|sandbox| sandbox.id.clone()).collect();
+        for sandbox in sandboxes {
             let docker = self.engine.docker().await?;
             let removal = docker.remove_container(sandbox.id.as_str(), Some(options.clone()));
             match self.engine.call("remove a container", removal).await {
@@ -184,6 +213,7 @@ impl Runtime for DockerRuntime {
                 Err(error) => return Err(error),
             }
         }
+        self.inside.forget(task, &ids)?;
         network::remove(&self.engine, &self.home, task).await
     }
 
@@ -199,16 +229,35 @@ impl Runtime for DockerRuntime {
         &self,
         sandbox: &SandboxId,
         request: ExecRequest,
-        output: mpsc::Sender<OutputChunk>,
-    ) -> Result<CommandExit, RuntimeError> {
-        let exec = Exec {
-            argv: request.argv,
-            user: format!("{}:{}", request.user.uid, kill::group(&request.execution)),
-            cwd: request.cwd,
-            env: request.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            stdin: request.stdin,
-        };
-        exec::run(&self.engine, sandbox, exec, Some(output)).await
+        progress: &CommandProgress,
+    ) -> Result<CommandEnd, RuntimeError> {
+        match self.inside.run(sandbox, &request, progress).await? {
+            Some(Outcome::Ended(end)) => Ok(end),
+            Some(Outcome::Overdue) => {
+                self.restart(sandbox).await?;
+                let written = progress.borrow().unwrap_or_default();
+                Ok(CommandEnd { exit: CommandExit::TimedOut, written, usage: None })
+            }
+            None => attended::run(&self.engine, sandbox, &request, progress).await,
+        }
+    }
+
+    async fn outlives_us(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+        self.inside.is_in(sandbox).await
+    }
+
+    async fn watch(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        output: &Path,
+        progress: &CommandProgress,
+    ) -> Result<Option<CommandEnd>, RuntimeError> {
+        self.inside.watch(sandbox, execution, output, progress).await
+    }
+
+    fn noted_end(&self, output: &Path) -> Option<CommandEnd> {
+        inside::noted_end(output)
     }
 
     async fn kill(
@@ -217,7 +266,17 @@ impl Runtime for DockerRuntime {
         execution: &ExecutionId,
         user: UserIds,
     ) -> Result<(), RuntimeError> {
-        kill::kill(&self.engine, sandbox, execution, user).await
+        let killed = match self.inside.kill(sandbox, execution).await {
+            Ok(Some(killed)) => killed,
+            Ok(None) => kill::kill(&self.engine, sandbox, execution, user).await?,
+            Err(RuntimeError::SandboxGone { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if !killed {
+            tracing::warn!(%sandbox, %execution, "restarting the sandbox to end a command");
+            self.restart(sandbox).await?;
+        }
+        Ok(())
     }
 
     async fn copy_in(

@@ -1,11 +1,14 @@
 //! Whether the container that runs is the one that was asked for. An engine leaves out what its
 //! kernel lacks and only warns: here that is an error.
 
+use std::path::Path;
+
 use armor_core::id::HomeId;
 use armor_core::sandbox::{Access, SandboxSpec};
 use bollard::models::{ContainerInspectResponse, HostConfig, SystemInfo};
 
-use crate::container::{GUARD, memory_bytes, nano_cpus, network_mode};
+use crate::container::{first_user, memory_bytes, nano_cpus, network_mode};
+use crate::inside::{RunnerPlace, is_ours};
 
 /// What is not in force, in words; nothing when all is.
 pub(crate) fn missing(
@@ -13,6 +16,7 @@ pub(crate) fn missing(
     spec: &SandboxSpec,
     container: &ContainerInspectResponse,
     engine: &SystemInfo,
+    runners: Option<&RunnerPlace>,
 ) -> Vec<&'static str> {
     let default = HostConfig::default();
     let host = container.host_config.as_ref().unwrap_or(&default);
@@ -26,10 +30,11 @@ pub(crate) fn missing(
         .iter()
         .flatten()
         .any(|option| option.contains("name=seccomp") && !option.contains("unconfined"));
+    let has_runner = is_ours(container);
     let open_files = i64::from(spec.limits.open_files);
 
     let checks = [
-        ("a user without privileges", user == Some(GUARD)),
+        ("a user without privileges", user == Some(first_user(spec, has_runner).as_str())),
         ("privileged mode being off", host.privileged == Some(false)),
         ("all capabilities dropped", has(&host.cap_drop, "ALL") && is_empty(&host.cap_add)),
         ("no-new-privileges", has(&host.security_opt, "no-new-privileges")),
@@ -39,7 +44,7 @@ pub(crate) fn missing(
                 && !host.security_opt.iter().flatten().any(|option| option.contains("unconfined")),
         ),
         ("a read-only root file system", host.readonly_rootfs == Some(true)),
-        ("an init process", host.init == Some(true)),
+        ("an init process", has_runner || host.init == Some(true)),
         ("a private IPC namespace", host.ipc_mode.as_deref() == Some("private")),
         ("a process namespace of its own", host.pid_mode.as_deref().unwrap_or("").is_empty()),
         (
@@ -60,12 +65,16 @@ pub(crate) fn missing(
             }),
         ),
         ("no devices", host.devices.iter().flatten().next().is_none()),
-        ("only the mounts that were asked for", mounts_are_those_of(spec, container)),
+        ("only the mounts that were asked for", mounts_are_those_of(spec, container, runners)),
     ];
     checks.into_iter().filter(|(_, in_force)| !in_force).map(|(what, _)| what).collect()
 }
 
-fn mounts_are_those_of(spec: &SandboxSpec, container: &ContainerInspectResponse) -> bool {
+fn mounts_are_those_of(
+    spec: &SandboxSpec,
+    container: &ContainerInspectResponse,
+    runners: Option<&RunnerPlace>,
+) -> bool {
     let mut found: Vec<_> = container
         .mounts
         .iter()
@@ -74,6 +83,11 @@ fn mounts_are_those_of(spec: &SandboxSpec, container: &ContainerInspectResponse)
         .map(|mount| {
             let source = mount.source.clone().unwrap_or_default();
             (mount.destination.clone().unwrap_or_default(), source, mount.rw == Some(true))
+        })
+        .filter(|(target, source, writable)| {
+            !runners.is_some_and(|runners| {
+                runners.is_mount(&spec.task, target, Path::new(source), *writable)
+            })
         })
         .collect();
     let mut wanted: Vec<_> = spec
@@ -97,6 +111,7 @@ mod tests {
 
     use super::*;
     use crate::container::{self, Surroundings};
+    use crate::inside::RunnerMounts;
 
     fn spec() -> SandboxSpec {
         SandboxSpec {
@@ -114,18 +129,25 @@ mod tests {
     }
 
     /// What an engine that does as it is told says of the container.
-    fn obedient(home: &HomeId, spec: &SandboxSpec) -> ContainerInspectResponse {
-        let surroundings = Surroundings { image_volumes: Vec::new(), cpus: 4 };
+    fn obedient(
+        home: &HomeId,
+        spec: &SandboxSpec,
+        runner: Option<RunnerMounts>,
+    ) -> ContainerInspectResponse {
+        let surroundings = Surroundings { image_volumes: Vec::new(), cpus: 4, runner };
         let body = container::body(home, spec, &surroundings);
+        let mounts = body.host_config.iter().flat_map(|host| host.mounts.iter().flatten());
+        let mounts = mounts.map(|mount| MountPoint {
+            destination: mount.target.clone(),
+            source: mount.source.clone(),
+            rw: Some(mount.read_only != Some(true)),
+            ..MountPoint::default()
+        });
         ContainerInspectResponse {
+            path: body.entrypoint.iter().flatten().next().cloned(),
+            mounts: Some(mounts.collect()),
             config: Some(ContainerConfig { user: body.user, ..ContainerConfig::default() }),
             host_config: body.host_config,
-            mounts: Some(vec![MountPoint {
-                destination: Some("/workspace".to_owned()),
-                source: Some("/somewhere".to_owned()),
-                rw: Some(true),
-                ..MountPoint::default()
-            }]),
             ..ContainerInspectResponse::default()
         }
     }
@@ -141,7 +163,10 @@ mod tests {
             ..SystemInfo::default()
         };
         let engine = seccomp("default");
-        let good = obedient(&home, &spec);
+        let good = obedient(&home, &spec, None);
+        let missing = |home: &HomeId, spec: &SandboxSpec, container: &_, engine: &_| {
+            super::missing(home, spec, container, engine, None)
+        };
         assert_eq!(missing(&home, &spec, &good, &engine), Vec::<&str>::new());
         assert_eq!(missing(&home, &spec, &good, &seccomp("unconfined")).len(), 1);
 
@@ -181,5 +206,23 @@ mod tests {
         let mut root = good;
         root.config.as_mut().unwrap().user = Some(String::new());
         assert_eq!(missing(&home, &spec, &root, &engine), ["a user without privileges"]);
+    }
+    #[test]
+    fn a_runner_needs_its_own_mounts_and_no_others() {
+        let home = HomeId::parse("h1").unwrap();
+        let spec = spec();
+        let engine = SystemInfo {
+            security_options: Some(vec!["name=seccomp,profile=builtin".to_owned()]),
+            ncpu: Some(4),
+            ..SystemInfo::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, other) = (folder.path().join("ours"), folder.path().join("other"));
+        let (ours, other) = (RunnerPlace::new(ours), RunnerPlace::new(other));
+        let container = obedient(&home, &spec, Some(ours.mounts(&spec.task).unwrap()));
+        let found = |place| missing(&home, &spec, &container, &engine, place);
+        assert_eq!(found(Some(&ours)), Vec::<&str>::new());
+        assert_eq!(found(Some(&other)), ["only the mounts that were asked for"]);
+        assert_eq!(found(None), ["only the mounts that were asked for"]);
     }
 }

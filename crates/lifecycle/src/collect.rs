@@ -3,15 +3,17 @@
 //! Git runs in the sandbox to say where the branch stands and to make a bundle; the bundle is
 //! taken in on the host, checked. Nothing that the agent could configure runs on the host.
 
-use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use armor_core::execution::CommandLine;
 use armor_core::id::SandboxId;
-use armor_core::sandbox::{CommandExit, ExecRequest, OutputChunk, Silent, StreamKind, paths};
+use armor_core::sandbox::{CommandExit, ExecRequest, OutputPlace, Silent, StreamKind, paths};
 use armor_core::task::{Repository, Task, TaskStatus, WorkState};
 use armor_git::{GitError, SourceRepository, is_object_id};
-use tokio::sync::mpsc;
+use armor_persistence::output::stream_file;
+use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::{Lifecycle, LifecycleError};
 
@@ -91,6 +93,11 @@ impl Lifecycle {
         for execution in self.parts.registry.running_executions().await? {
             if execution.task == task.id {
                 self.parts.runtime.kill(sandbox, &execution.id, self.settings.user).await?;
+                // Who watches it notes the same.
+                let folder = self.folder(&task.id).execution(&execution.id);
+                if let Some(end) = self.parts.runtime.noted_end(&folder) {
+                    self.note_end(&execution, Some(&end)).await?;
+                }
             }
         }
         Ok(())
@@ -106,9 +113,8 @@ impl Lifecycle {
     ) -> Result<Found, LifecycleError> {
         let argv = ["/bin/sh", "-c", LOOK, "look", &repository.branch, &repository.base];
         let argv = argv.map(str::to_owned).to_vec();
-        let mut said = Vec::new();
-        let exit = self.run_quietly(task, sandbox, argv, LOOK_LIMIT, LOOK_BYTES, &mut said).await?;
-        match exit {
+        let looked = self.run_quietly(task, sandbox, argv, LOOK_LIMIT, LOOK_BYTES).await?;
+        match looked.exit {
             CommandExit::Code(0) => {}
             CommandExit::Code(127) | CommandExit::NotFound => {
                 let reason = "the image has no git to look with".to_owned();
@@ -122,7 +128,13 @@ impl Lifecycle {
                 )));
             }
         }
-        let text = String::from_utf8_lossy(&said);
+        let said = looked.stdout();
+        let text = std::fs::read(&said).map_err(|source| GitError::Io {
+            action: "read what git said in",
+            path: said,
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&text);
         let mut lines = text.lines();
         let head = lines.next().unwrap_or_default().to_owned();
         let mut count = || lines.next().and_then(|line| line.trim().parse::<u32>().ok());
@@ -164,78 +176,64 @@ impl Lifecycle {
         let mut argv = ["git", "bundle", "create", "--quiet", "-"].map(str::to_owned).to_vec();
         argv.push(format!("refs/heads/{}", repository.branch));
         argv.push(format!("^{}", repository.base));
-        let folder = self.folder(&task.id);
-        let mut bundle = tempfile::NamedTempFile::new_in(folder.path()).map_err(|source| {
-            GitError::Io { action: "make a file in", path: folder.path().to_owned(), source }
-        })?;
-        let exit =
-            self.run_quietly(task, sandbox, argv, PACK_LIMIT, BUNDLE_BYTES, &mut bundle).await?;
-        if exit != CommandExit::Code(0) {
+        let packed = self.run_quietly(task, sandbox, argv, PACK_LIMIT, BUNDLE_BYTES).await?;
+        if packed.exit != CommandExit::Code(0) {
+            let exit = packed.exit;
             return Err(git_in_sandbox(format!("it could not make a bundle ({exit:?})")));
         }
-        Ok(source.take_in(bundle.path(), &repository.branch).await?)
+        Ok(source.take_in(&packed.stdout(), &repository.branch).await?)
     }
 
-    /// Runs a command that is no execution of the agent's, and takes its standard output.
+    /// Runs a command that is no execution of the agent's. Its output is gone when what this gives is
+    /// dropped.
     async fn run_quietly(
         &self,
         task: &Task,
         sandbox: &SandboxId,
         argv: Vec<String>,
         limit: Duration,
-        bytes: u64,
-        output: &mut (dyn Write + Send),
-    ) -> Result<CommandExit, LifecycleError> {
-        let execution = self.parts.ids.execution_id(self.now());
+        most_bytes: u64,
+    ) -> Result<Quiet, LifecycleError> {
+        let path = self.folder(&task.id).path().to_owned();
+        let output = tempfile::tempdir_in(&path);
+        let output =
+            output.map_err(|source| GitError::Io { action: "make a folder in", path, source })?;
         let shown = CommandLine::Argv(argv.clone()).to_string();
         let request = ExecRequest {
-            execution: execution.clone(),
+            execution: self.parts.ids.execution_id(self.now()),
             argv,
             user: self.settings.user,
             cwd: paths::WORKSPACE.to_owned(),
             env: vec![("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned())],
             stdin: None,
+            limit,
+            output: OutputPlace { folder: output.path().to_owned(), keep_bytes: most_bytes },
         };
-        let (sender, receiver) = mpsc::channel(16);
-        let run = async {
-            tokio::join!(
-                self.parts.runtime.exec(sandbox, request, sender),
-                take(receiver, bytes, output)
-            )
-        };
-        match tokio::time::timeout(limit, run).await {
-            Ok((exit, Ok(()))) => Ok(exit?),
-            Ok((_, Err(source))) => {
-                let path = self.folder(&task.id).path().to_owned();
-                Err(GitError::Io { action: "take in a bundle below", path, source }.into())
-            }
-            Err(_) => {
-                self.parts.runtime.kill(sandbox, &execution, self.settings.user).await?;
-                Err(GitError::TimedOut { command: shown, seconds: limit.as_secs() }.into())
-            }
+        let (progress, _) = watch::channel(None);
+        let end = self.parts.runtime.exec(sandbox, request, &progress).await?;
+        if end.exit == CommandExit::TimedOut {
+            let seconds = limit.as_secs();
+            return Err(GitError::TimedOut { command: shown, seconds }.into());
         }
+        if end.written.stdout > most_bytes {
+            return Err(git_in_sandbox(format!("it wrote more than {most_bytes} bytes")));
+        }
+        Ok(Quiet { exit: end.exit, output })
+    }
+}
+
+/// How a command went that is no execution of the agent's.
+struct Quiet {
+    exit: CommandExit,
+    output: TempDir,
+}
+
+impl Quiet {
+    fn stdout(&self) -> PathBuf {
+        stream_file(self.output.path(), StreamKind::Stdout)
     }
 }
 
 fn git_in_sandbox(message: String) -> LifecycleError {
     GitError::Failed { command: "in the sandbox".to_owned(), message }.into()
-}
-
-/// Writes standard output to `output`, up to `limit` bytes.
-async fn take(
-    mut receiver: mpsc::Receiver<OutputChunk>,
-    limit: u64,
-    output: &mut (dyn Write + Send),
-) -> std::io::Result<()> {
-    let mut taken = 0;
-    while let Some(chunk) = receiver.recv().await {
-        if chunk.stream == StreamKind::Stdout {
-            taken += chunk.bytes.len() as u64;
-            if taken > limit {
-                return Err(std::io::Error::other(format!("more than {limit} bytes came")));
-            }
-            output.write_all(&chunk.bytes)?;
-        }
-    }
-    output.flush()
 }

@@ -12,19 +12,22 @@
 
 mod attach;
 mod collect;
+mod conclude;
 mod create;
 mod delete;
 mod end;
 mod error;
 mod execute;
+mod follow;
 mod hooks;
 mod instance;
 mod janitor;
 mod lifecycle;
 mod prepare;
-mod recover;
 mod run;
 mod sandbox;
+mod sweep;
+mod take_up;
 
 pub use create::CreateTask;
 pub use delete::Deleted;

@@ -17,6 +17,7 @@ use armor_jobs::Workers;
 use armor_persistence::{TaskFolder, TaskFolders};
 use armor_registry::Registry;
 
+use crate::take_up::TakenUp;
 use crate::{Hooks, Instances, LifecycleError};
 
 /// How long an answer waits for what follows from it, such as the removal of a sandbox. What is
@@ -73,12 +74,18 @@ pub struct Lifecycle {
     /// The sandboxes that were seen running, so that a command needs no look first. Written by
     /// every execution and attachment; what it says may be out of date, which the runtime notices.
     seen: Arc<Mutex<HashMap<TaskId, SandboxId>>>,
+    pub(crate) taken_up: TakenUp,
 }
 
 impl Lifecycle {
     /// A lifecycle over these parts.
     pub fn new(parts: Parts, settings: LifecycleSettings) -> Self {
-        Self { parts: Arc::new(parts), settings: Arc::new(settings), seen: Arc::default() }
+        Self {
+            parts: Arc::new(parts),
+            settings: Arc::new(settings),
+            seen: Arc::default(),
+            taken_up: TakenUp::default(),
+        }
     }
 
     /// The registry, for reading.

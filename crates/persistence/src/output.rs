@@ -1,49 +1,12 @@
 //! The output of a task's executions: as `armor-output` keeps it, with errors that say which folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use armor_core::sandbox::OutputChunk;
-pub use armor_output::{Excerpt, Written, stream_file};
-use armor_output::{OutputFiles, StreamKind};
+use armor_output::StreamKind;
+pub use armor_output::{Excerpt, stream_file};
 
 use crate::StorageError;
 use crate::error::io_error;
-
-/// Takes a command's output as it comes.
-#[derive(Debug)]
-pub struct OutputWriter {
-    writer: armor_output::OutputWriter,
-    folder: PathBuf,
-}
-
-impl OutputWriter {
-    /// Makes the execution's folder. Of each stream, `keep` bytes and the end are kept.
-    ///
-    /// # Errors
-    /// When the folder or a file in it cannot be made.
-    pub fn create(folder: &Path, keep: u64) -> Result<Self, StorageError> {
-        let files = OutputFiles::create(folder).map_err(io_error("make the files in", folder))?;
-        let writer = armor_output::OutputWriter::new(files, keep);
-        Ok(Self { writer, folder: folder.to_owned() })
-    }
-
-    /// Takes the next piece.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&mut self, chunk: &OutputChunk) -> Result<(), StorageError> {
-        let written = self.writer.write(chunk.stream, &chunk.bytes);
-        written.map_err(io_error("write to the files in", &self.folder))
-    }
-
-    /// Completes the files and says how much was written.
-    ///
-    /// # Errors
-    /// When the rest cannot be written.
-    pub fn finish(self) -> Result<Written, StorageError> {
-        self.writer.finish().map_err(io_error("write to the files in", self.folder))
-    }
-}
 
 /// Reads a stream for a caller who gets at most `limit` bytes: [`armor_output::excerpt`].
 ///

@@ -31,7 +31,7 @@ impl Place {
         let label = ids.home_id(SystemClock.now());
         let endpoint = Endpoint::discover("", &home.environment())?;
         let engine = Arc::new(Engine::new(endpoint, Duration::from_mins(1)));
-        let runtime = DockerRuntime::new(engine, label.clone());
+        let runtime = DockerRuntime::new(engine, label.clone(), Some(home.user().join("runners")));
         let bare = Bare::new(label.clone()).await?;
         Ok(Self { runtime, bare, ids, label, home })
     }

@@ -1,9 +1,13 @@
 //! The runtime's own calls beside the engine's: make and start, run a command, remove.
 
+use std::time::Duration;
+
 use armor_core::id::{IdSource, SandboxId};
-use armor_core::sandbox::{CommandExit, ExecRequest, Limits, Runtime, SandboxSpec, paths};
+use armor_core::sandbox::{
+    CommandExit, ExecRequest, Limits, OutputPlace, Runtime, SandboxSpec, paths,
+};
 use armor_core::time::{Clock, SystemClock};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::Amount;
 use super::place::Place;
@@ -77,17 +81,20 @@ async fn create(place: &Place, spec: &SandboxSpec) -> Outcome<SandboxId> {
 }
 
 async fn exec(place: &Place, sandbox: &SandboxId, spec: &SandboxSpec) -> Outcome {
+    let execution = place.ids.execution_id(SystemClock.now());
+    let folder = place.home().user().join("output").join(execution.as_str());
     let request = ExecRequest {
-        execution: place.ids.execution_id(SystemClock.now()),
+        execution,
         argv: vec!["true".to_owned()],
         user: spec.user,
         cwd: paths::WORKSPACE.to_owned(),
         env: Vec::new(),
         stdin: None,
+        limit: Duration::from_mins(1),
+        output: OutputPlace { folder, keep_bytes: 1 << 20 },
     };
-    // `true` writes nothing, so nobody has to read.
-    let (sender, _receiver) = mpsc::channel(64);
-    match place.runtime.exec(sandbox, request, sender).await? {
+    let (progress, _) = watch::channel(None);
+    match place.runtime.exec(sandbox, request, &progress).await?.exit {
         CommandExit::Code(0) => Ok(()),
         exit => Err(format!("`true` ended with {exit:?}").into()),
     }

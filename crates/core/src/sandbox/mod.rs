@@ -6,7 +6,8 @@ mod spec;
 
 pub use fields::{ImageName, InvalidSandboxField, Limits, NetworkMode};
 pub use runtime::{
-    CommandExit, ExecRequest, Images, OutputChunk, Progress, Runtime, RuntimeError, RuntimeInfo,
-    Sandbox, SandboxState, SandboxStats, Silent, StreamKind,
+    CommandEnd, CommandExit, CommandProgress, CommandUsage, ExecRequest, Images, OutputChunk,
+    OutputPlace, Progress, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxState, SandboxStats,
+    Silent, StreamKind, Written,
 };
 pub use spec::{Access, Mount, SandboxSpec, UserIds, paths};

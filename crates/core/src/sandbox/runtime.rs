@@ -2,13 +2,15 @@
 //! daemon nor Docker's names for granted.
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use armor_output::StreamKind;
+pub use armor_output::{StreamKind, Written};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use crate::error::{Code, Diagnostic};
 use crate::id::{ExecutionId, SandboxId, TaskId};
@@ -79,6 +81,14 @@ pub enum RuntimeError {
         /// The directory.
         cwd: String,
     },
+    /// A command's output could not be kept, so the command was killed or not started.
+    #[error("the output of a command could not be kept in {folder}", folder = folder.display())]
+    Output {
+        /// The execution's folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The engine refused, or broke.
     #[error("the container engine could not {action}")]
     Engine {
@@ -100,6 +110,7 @@ impl Diagnostic for RuntimeError {
             Self::SandboxGone { .. } => Code::SandboxNotFound,
             Self::Weaker { .. } => Code::SandboxWeaker,
             Self::NoSuchDirectory { .. } => Code::ArgumentInvalid,
+            Self::Output { .. } => Code::StorageFailed,
             Self::Engine { .. } => Code::EngineFailed,
         }
     }
@@ -115,6 +126,7 @@ impl Diagnostic for RuntimeError {
             Self::SandboxGone { .. } => "Attach to the task again: its sandbox is made anew, and its files are kept.".to_owned(),
             Self::Weaker { .. } => "The sandbox was removed again. Use an engine that supports it; `armor doctor` shows what the engine has.".to_owned(),
             Self::NoSuchDirectory { .. } => "Make the directory first, or leave `cwd` out to start in /workspace.".to_owned(),
+            Self::Output { .. } => "Check that the disk has room and can be written to (`df -h`, `armor doctor`), and run the command again.".to_owned(),
             Self::Engine { .. } => "Look at the engine's own log (`journalctl -u docker`) and try again: the task is unharmed.".to_owned(),
         })
     }
@@ -186,6 +198,19 @@ pub struct ExecRequest {
     pub env: Vec<(String, String)>,
     /// What the command reads; its standard input is empty without it.
     pub stdin: Option<Bytes>,
+    /// After how long it is killed with all its children.
+    pub limit: Duration,
+    /// Where its output is kept.
+    pub output: OutputPlace,
+}
+
+/// Where on the host a command's output is kept, as `armor-output` keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPlace {
+    /// The execution's folder; made if it is not there.
+    pub folder: PathBuf,
+    /// How many bytes of each stream are kept, beside its end.
+    pub keep_bytes: u64,
 }
 
 /// A piece of output as it came.
@@ -206,14 +231,47 @@ pub enum CommandExit {
     NotFound,
     /// The program exists and may not be executed.
     NotExecutable,
+    /// Its time was over, and it was killed.
+    TimedOut,
+    /// [`Runtime::kill`] killed it.
+    Killed,
+    /// Another command of the sandbox killed what watched over it, and so it was killed.
+    Lost,
+    /// Its output could not be written, and so it was killed.
+    Unkept,
     /// The sandbox stopped or went away while the command ran.
     SandboxLost,
 }
 
+/// The end of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandEnd {
+    /// How.
+    pub exit: CommandExit,
+    /// How much it wrote, whether or not all of it was kept.
+    pub written: Written,
+    /// What it used, where the runtime can tell.
+    pub usage: Option<CommandUsage>,
+}
+
+/// What a command and the children that it waited for used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandUsage {
+    /// Processor time, its own and the kernel's for it.
+    pub cpu: Duration,
+    /// The most memory that one process of it had, in bytes.
+    pub max_memory_bytes: u64,
+    /// Whether the sandbox ran out of memory meanwhile, and a process was killed for that.
+    pub out_of_memory: bool,
+}
+
+/// How much a command has written so far; nothing before it has been started.
+pub type CommandProgress = watch::Sender<Option<Written>>;
+
 /// What makes sandboxes.
 ///
-/// Every call ends in bounded time, except [`Runtime::exec`], which lasts as long as its command
-/// and ends when the sandbox does. Sandboxes of another home are never seen or touched.
+/// Every call ends in bounded time, except [`Runtime::exec`] and [`Runtime::watch`], which last as
+/// long as their command and end when the sandbox does. Sandboxes of another home are never seen or touched.
 #[async_trait]
 pub trait Runtime: Send + Sync + fmt::Debug {
     /// Whether the runtime answers, and what it is.
@@ -243,16 +301,35 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// All sandboxes of this home.
     async fn list(&self) -> Result<Vec<Sandbox>, RuntimeError>;
 
-    /// Runs a command, sends its output as it comes, and waits for its end. When `output` is
-    /// closed, the rest is read and dropped, so that the command never blocks on a reader.
+    /// Runs a command, keeps its output, and waits for its end.
     ///
-    /// [`RuntimeError::SandboxGone`] means that the command was not started.
+    /// [`RuntimeError::SandboxGone`] means that the command was not started. When this is dropped,
+    /// and when its process dies, the command goes on if the runtime [can be left
+    /// alone](Self::outlives_us); then [`Self::watch`] takes it up.
     async fn exec(
         &self,
         sandbox: &SandboxId,
         request: ExecRequest,
-        output: mpsc::Sender<OutputChunk>,
-    ) -> Result<CommandExit, RuntimeError>;
+        progress: &CommandProgress,
+    ) -> Result<CommandEnd, RuntimeError>;
+
+    /// Whether commands in a sandbox go on, and their output and end are kept, without a process of
+    /// Armor.
+    async fn outlives_us(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError>;
+
+    /// Waits for the end of a command that another process started. None when nothing is known of
+    /// it: it does not run, and left no note of its end.
+    async fn watch(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        output: &Path,
+        progress: &CommandProgress,
+    ) -> Result<Option<CommandEnd>, RuntimeError>;
+
+    /// The end of a command as the sandbox noted it in the execution's folder, if it did. Asks
+    /// nobody but the disk.
+    fn noted_end(&self, output: &Path) -> Option<CommandEnd>;
 
     /// Kills every process of an execution, also those that left its process group or lost their
     /// parent. `user` is the one that the execution was started with. Where an image has nothing to

@@ -1,7 +1,7 @@
 //! Every default of R51, in what the engine says and in what a command finds (R51, R97).
 
 use armor_core::id::SandboxId;
-use armor_core::sandbox::NetworkMode;
+use armor_core::sandbox::{NetworkMode, Runtime};
 use armor_testkit::{engine, require_engine};
 use bollard::models::ContainerInspectResponse;
 
@@ -20,8 +20,8 @@ async fn engine_inspection_shows_every_default_in_force() {
     let config = container.config.unwrap();
     let host = container.host_config.unwrap();
 
-    // A user without privileges, who is not even the commands' own.
-    assert_eq!(config.user.as_deref(), Some("65534:65534"));
+    // A user without privileges.
+    assert_eq!(config.user.as_deref(), Some("10001:10001"));
     // All capabilities dropped, none added, no way to gain privileges.
     assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
     assert!(host.cap_add.unwrap_or_default().is_empty());
@@ -38,8 +38,8 @@ async fn engine_inspection_shows_every_default_in_force() {
     assert_eq!(host.nano_cpus, Some(500_000_000));
     let limits = host.ulimits.unwrap();
     assert_eq!((limits[0].name.as_deref(), limits[0].hard), (Some("nofile"), Some(256)));
-    // An init, no network of the host's, no namespace shared.
-    assert_eq!(host.init, Some(true));
+    // Our own first process, no network of the host's, no namespace shared.
+    assert_eq!(container.path.as_deref(), Some("/run/armor/runner"));
     assert_eq!(host.network_mode.as_deref(), Some("none"));
     assert_eq!(host.ipc_mode.as_deref(), Some("private"));
     assert_eq!(host.pid_mode.as_deref().unwrap_or(""), "");
@@ -52,7 +52,8 @@ async fn engine_inspection_shows_every_default_in_force() {
         mounts.iter().filter_map(|mount| mount.destination.as_deref()).collect();
     targets.retain(|target| *target != "/tmp");
     targets.sort_unstable();
-    assert_eq!(targets, ["/home/agent", "/run/armor/executions", "/workspace"]);
+    let ours = ["/run/armor/executions", "/run/armor/host", "/run/armor/runner"];
+    assert_eq!(targets, [&["/home/agent"][..], &ours, &["/workspace"]].concat());
     assert!(host.masked_paths.unwrap().iter().any(|path| path == "/proc/kcore"));
     assert!(host.readonly_paths.unwrap().iter().any(|path| path == "/proc/sys"));
     // It does not come back by itself, keeps no log, and bears its labels.
@@ -123,13 +124,13 @@ async fn engine_escapes_that_are_tried_do_not_succeed() {
         ("write a kernel setting", "echo 1 > /proc/sys/kernel/panic"),
         ("read the kernel's memory", "head -c 1 /proc/kcore | grep -q ."),
         ("see the engine's socket", "test -e /var/run/docker.sock"),
-        ("end the first process", "kill -9 1"),
-        (
-            "end what keeps the container alive",
-            "for p in /proc/[0-9]*; do read -r n < $p/comm; [ \"$n\" = sleep ] && kill -9 ${p#/proc/} && exit 0; done; exit 1",
-        ),
         ("look into the first process", "cat /proc/1/environ"),
+        ("replace the first process's program", "echo x > /run/armor/runner"),
+        ("remove the first process's socket", "rm -f /run/armor/host/runner.sock"),
+        ("put something beside it", "touch /run/armor/host/other"),
     ];
+    let first = async || inspect(&sandbox).await.state.unwrap().pid;
+    let before = first().await;
     for (what, line) in attempts {
         let ran = place.sh(&sandbox, line).await;
         assert_ne!(
@@ -139,7 +140,10 @@ async fn engine_escapes_that_are_tried_do_not_succeed() {
             ran.stdout
         );
     }
+    // The kernel takes signals for the first process and drops them.
+    place.sh(&sandbox, "for signal in TERM INT HUP STOP KILL; do kill -$signal 1; done").await;
     assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
+    assert_eq!(first().await, before);
 }
 
 #[tokio::test]
@@ -152,8 +156,15 @@ async fn engine_limits_hold() {
     assert_eq!(full.stdout.trim(), (8 << 20).to_string(), "{}", full.stderr);
     let files = place.sh(&sandbox, "ulimit -n; ulimit -Hn").await;
     assert_eq!(files.stdout, "256\n256\n");
-    let many = place.sh(&sandbox, "i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done").await;
+    let line = "i=0; while [ $i -lt 60 ]; do sleep 1000 & i=$((i+1)); done";
+    let many = place.request(&["/bin/sh", "-c", line]);
+    let execution = many.execution.clone();
+    let many = place.exec(&sandbox, many).await.unwrap();
     assert!(many.stderr.contains("can't fork"), "{}", many.stderr);
+    // What it leaves behind uses the limit up, until it is killed.
+    let full = place.exec(&sandbox, place.request(&["/bin/true"])).await.unwrap_err();
+    assert!(armor_core::error::chain(&full).contains("as many processes as it may"), "{full:?}");
+    place.runtime.kill(&sandbox, &execution, USER).await.unwrap();
     // Memory: what takes more than there is, is killed; the sandbox is not.
     let greedy = place.sh(&sandbox, "tail -c 400000000 /dev/zero | wc -c; echo done").await;
     assert!(!greedy.stdout.contains("400000000"), "{}", greedy.stdout);

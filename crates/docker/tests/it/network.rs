@@ -66,10 +66,7 @@ async fn engine_internal_tasks_do_not_see_each_other() {
     let (first, second) = (place.sandbox(&one).await, place.sandbox(&two).await);
     place.sh(&first, "echo seen > index.html").await;
     let listening = place.request(&["/bin/httpd", "-f", "-p", "9000"]);
-    let (output, _keep) = tokio::sync::mpsc::channel(1);
-    let runtime = place.runtime.clone();
-    let server = first.clone();
-    tokio::spawn(async move { runtime.exec(&server, listening, output).await });
+    let _listening = place.begin(&first, listening);
 
     let docker = engine::docker();
     let container = docker.inspect_container(first.as_str(), None).await.unwrap();

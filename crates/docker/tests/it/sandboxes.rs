@@ -52,26 +52,25 @@ async fn engine_two_homes_on_one_engine_do_not_see_each_other() {
 #[tokio::test]
 async fn engine_a_sandbox_that_goes_away_under_a_command_is_told_from_one_that_was_not_there() {
     require_engine!();
-    let place = Place::new();
-    let spec = place.spec(NetworkMode::None);
-    let docker = engine::docker();
-    for how in ["kill", "remove"] {
-        let sandbox = place.sandbox(&spec).await;
-        let request = place.request(&["/bin/sh", "-c", "echo begun; sleep 1000"]);
-        let (sender, mut output) = tokio::sync::mpsc::channel(8);
-        let (runtime, target) = (place.runtime.clone(), sandbox.clone());
-        let run = tokio::spawn(async move { runtime.exec(&target, request, sender).await });
-        assert!(output.recv().await.is_some());
-        if how == "kill" {
-            docker.kill_container(sandbox.as_str(), None).await.unwrap();
-        } else {
-            let force = RemoveContainerOptionsBuilder::new().force(true).build();
-            docker.remove_container(sandbox.as_str(), Some(force)).await.unwrap();
+    for place in Place::both() {
+        let spec = place.spec(NetworkMode::None);
+        let docker = engine::docker();
+        for how in ["kill", "remove"] {
+            let sandbox = place.sandbox(&spec).await;
+            let request = place.request(&["/bin/sh", "-c", "echo begun; sleep 1000"]);
+            let mut running = place.begin(&sandbox, request);
+            running.writes().await;
+            if how == "kill" {
+                docker.kill_container(sandbox.as_str(), None).await.unwrap();
+            } else {
+                let force = RemoveContainerOptionsBuilder::new().force(true).build();
+                docker.remove_container(sandbox.as_str(), Some(force)).await.unwrap();
+            }
+            assert_eq!(running.end().await.unwrap().exit, CommandExit::SandboxLost, "{how}");
+            let ran = place.exec(&sandbox, place.request(&["/bin/true"])).await;
+            assert_eq!(ran.unwrap_err().code(), Code::SandboxNotFound, "{how}");
+            place.runtime.remove(&spec.task).await.unwrap();
         }
-        assert_eq!(run.await.unwrap().unwrap(), CommandExit::SandboxLost, "{how}");
-        let ran = place.exec(&sandbox, place.request(&["/bin/true"])).await;
-        assert_eq!(ran.unwrap_err().code(), Code::SandboxNotFound, "{how}");
-        place.runtime.remove(&spec.task).await.unwrap();
     }
 }
 
@@ -96,7 +95,7 @@ async fn engine_files_go_in_and_out_and_a_snapshot_and_figures_can_be_taken() {
     assert_eq!(std::io::read_to_string(entry).unwrap(), "hello");
 
     let stats = place.runtime.stats(&sandbox).await.unwrap();
-    assert!(stats.memory_bytes > 0 && stats.pids >= 2, "{stats:?}");
+    assert!(stats.memory_bytes > 0 && stats.pids >= 1, "{stats:?}");
 
     let name = format!("agentic-armor/test-snapshot:{}", place.home).parse().unwrap();
     place.runtime.snapshot(&sandbox, &name).await.unwrap();

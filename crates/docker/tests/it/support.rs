@@ -1,6 +1,5 @@
 //! A runtime of a home of its own, and a sandbox to try things in.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,13 +8,15 @@ use std::time::Duration;
 use armor_core::config::Environment;
 use armor_core::id::{ExecutionId, HomeId, IdSource, RandomIds, SandboxId};
 use armor_core::sandbox::{
-    Access, CommandExit, ExecRequest, Limits, Mount, NetworkMode, Runtime, RuntimeError,
-    SandboxSpec, StreamKind, UserIds, paths,
+    Access, CommandEnd, CommandExit, ExecRequest, Limits, Mount, NetworkMode, OutputPlace, Runtime,
+    RuntimeError, SandboxSpec, StreamKind, UserIds, Written, paths,
 };
 use armor_core::time::{Clock, SystemClock};
 use armor_docker::{DockerRuntime, Endpoint, Engine};
+use armor_output::stream_file;
 use armor_testkit::engine;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A runtime with a home's id of its own; what it made is removed when it is dropped.
 pub(crate) struct Place {
@@ -36,14 +37,54 @@ pub(crate) struct Ran {
 /// Whose commands the tests run: not root, also where the tests are.
 pub(crate) const USER: UserIds = UserIds::UNPRIVILEGED;
 
+/// A command that was begun.
+pub(crate) struct Running {
+    pub(crate) execution: ExecutionId,
+    run: JoinHandle<Result<CommandEnd, RuntimeError>>,
+    heard: watch::Receiver<Option<Written>>,
+}
+
+impl Running {
+    /// Waits until it has written something to standard output.
+    pub(crate) async fn writes(&mut self) {
+        let wrote = |written: &Option<Written>| written.is_some_and(|written| written.stdout > 0);
+        self.heard.wait_for(wrote).await.unwrap();
+    }
+
+    pub(crate) async fn end(self) -> Result<CommandEnd, RuntimeError> {
+        self.run.await.unwrap()
+    }
+
+    /// Lets go of it, as a caller that dies.
+    pub(crate) async fn leave(self) {
+        self.run.abort();
+        assert!(self.run.await.unwrap_err().is_cancelled());
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.run.is_finished()
+    }
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::make(true)
+    }
+
+    /// One whose sandboxes have a runner, and one whose sandboxes have none.
+    pub(crate) fn both() -> [Self; 2] {
+        [Self::make(true), Self::make(false)]
+    }
+
+    fn make(has_runner: bool) -> Self {
         let ids = RandomIds::default();
         let home = ids.home_id(SystemClock.now());
         let endpoint = Endpoint::discover("", &Environment::of_process()).unwrap();
         let engine = Arc::new(Engine::new(endpoint, Duration::from_mins(1)));
-        let runtime = Arc::new(DockerRuntime::new(engine, home.clone()));
-        Self { runtime, home, ids, folder: tempfile::tempdir().unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        let runners = has_runner.then(|| folder.path().join("runners"));
+        let runtime = Arc::new(DockerRuntime::new(engine, home.clone(), runners));
+        Self { runtime, home, ids, folder }
     }
 
     pub(crate) fn execution(&self) -> ExecutionId {
@@ -93,20 +134,23 @@ impl Place {
         sandbox: &SandboxId,
         request: ExecRequest,
     ) -> Result<Ran, RuntimeError> {
-        let (sender, mut receiver) = mpsc::channel(64);
-        let run = self.runtime.exec(sandbox, request, sender);
-        let take = async {
-            let mut streams: BTreeMap<bool, Vec<u8>> = BTreeMap::new();
-            while let Some(chunk) = receiver.recv().await {
-                streams.entry(chunk.stream == StreamKind::Stdout).or_default().extend(chunk.bytes);
-            }
-            streams
+        let (progress, _) = watch::channel(None);
+        let folder = request.output.folder.clone();
+        let exit = self.runtime.exec(sandbox, request, &progress).await?.exit;
+        let text = |stream| {
+            let bytes = std::fs::read(stream_file(&folder, stream)).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
         };
-        let (exit, mut streams) = tokio::join!(run, take);
-        let mut text = |stdout| {
-            String::from_utf8_lossy(&streams.remove(&stdout).unwrap_or_default()).into_owned()
-        };
-        Ok(Ran { exit: exit?, stdout: text(true), stderr: text(false) })
+        Ok(Ran { exit, stdout: text(StreamKind::Stdout), stderr: text(StreamKind::Stderr) })
+    }
+
+    /// Begins a command, and does not wait for it.
+    pub(crate) fn begin(&self, sandbox: &SandboxId, request: ExecRequest) -> Running {
+        let (progress, heard) = watch::channel(None);
+        let execution = request.execution.clone();
+        let (runtime, sandbox) = (self.runtime.clone(), sandbox.clone());
+        let run = tokio::spawn(async move { runtime.exec(&sandbox, request, &progress).await });
+        Running { execution, run, heard }
     }
 
     /// Runs a shell line.
@@ -115,8 +159,14 @@ impl Place {
     }
 
     pub(crate) fn request(&self, argv: &[&str]) -> ExecRequest {
+        let execution = self.execution();
         ExecRequest {
-            execution: self.execution(),
+            output: OutputPlace {
+                folder: self.folder.path().join("output").join(execution.as_str()),
+                keep_bytes: 64 << 20,
+            },
+            limit: Duration::from_mins(5),
+            execution,
             argv: argv.iter().map(|part| (*part).to_owned()).collect(),
             user: USER,
             cwd: paths::WORKSPACE.to_owned(),

@@ -1,46 +1,12 @@
-//! What is put right when a home is opened: executions whose watcher died, sandboxes that no live
-//! task needs.
+//! What is put right: sandboxes that no live task needs, and files of tasks that were deleted.
 
 use armor_core::event::{Event, EventPayload, TaskEvent};
-use armor_core::execution::{ExecutionEnd, ExecutionStatus};
 use armor_core::id::TaskId;
 use armor_registry::{EventQuery, RegistryError};
 
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
-    /// Notes the end of every execution whose watcher died. The command itself may still run in
-    /// its sandbox; what it writes is not kept any more. Says how many there were.
-    ///
-    /// # Errors
-    /// When the registry fails.
-    pub async fn recover(&self) -> Result<usize, LifecycleError> {
-        let mut noted = 0;
-        for execution in self.parts.registry.running_executions().await? {
-            match self.parts.instances.is_alive(&execution.instance) {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(%error, instance = %execution.instance, "cannot be looked at");
-                    continue;
-                }
-            }
-            let folder = self.folder(&execution.task).execution(&execution.id);
-            let length = |name| folder.join(name).metadata().map_or(0, |metadata| metadata.len());
-            let end = ExecutionEnd {
-                status: ExecutionStatus::Interrupted,
-                exit_code: None,
-                at: self.now(),
-                stdout_bytes: length("stdout"),
-                stderr_bytes: length("stderr"),
-            };
-            if self.parts.registry.end_execution(&execution, &end).await? {
-                noted += 1;
-            }
-        }
-        Ok(noted)
-    }
-
     /// Removes every sandbox of this home whose task has ended or was deleted, and the files of
     /// tasks that were deleted. Says how many sandboxes there were.
     ///

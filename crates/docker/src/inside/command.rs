@@ -1,0 +1,244 @@
+//! Commands through the runner in a sandbox.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use armor_core::id::{ExecutionId, SandboxId};
+use armor_core::sandbox::{
+    CommandEnd, CommandExit, CommandProgress, CommandUsage, ExecRequest, RuntimeError, StreamKind,
+    Written,
+};
+use armor_output::{OutputFiles, stream_file};
+use armor_runner::{
+    Answer, Cause, Connection, End, Files, Io, NotStarted, Request, RunnerError, Start, input,
+};
+use tokio::time::{sleep, timeout};
+
+use super::{Inside, unreachable};
+use crate::exec::engine_broke;
+
+/// The file of the end in an execution's folder.
+const END: &str = "end";
+/// What a runner may be late with a time limit before the engine ends the sandbox: for a tree of
+/// processes that is killed, and one who stopped the supervisor.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long killed processes may take to be gone before the engine ends the sandbox.
+const KILL_LIMIT: Duration = Duration::from_secs(20);
+/// How often it is looked whether killed processes are gone.
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// How the runner's part in a command went.
+pub(crate) enum Outcome {
+    /// The command has ended.
+    Ended(CommandEnd),
+    /// The time limit is over, and the runner says nothing: somebody has to end the sandbox.
+    Overdue,
+}
+
+impl Inside {
+    /// Runs a command to its end; none when the sandbox has no runner.
+    pub(crate) async fn run(
+        &self,
+        sandbox: &SandboxId,
+        request: &ExecRequest,
+        progress: &CommandProgress,
+    ) -> Result<Option<Outcome>, RuntimeError> {
+        let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
+        let folder = &request.output.folder;
+        let unkept = |source| RuntimeError::Output { folder: folder.clone(), source };
+        let given = Given::prepare(request).map_err(unkept)?;
+        let asked = connection.ask(&Request::Start(start(request)), &given.descriptors()).await;
+        asked.map_err(|error| unreachable("start a command", error))?;
+        // The runner has its own now.
+        drop(given);
+        let told = timeout(request.limit + GRACE, last_answer(&mut connection, progress)).await;
+        Ok(Some(match told {
+            Err(_) => Outcome::Overdue,
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(Some(answer))) => Outcome::Ended(command_end(answer, &request.cwd)?),
+            Ok(Ok(None)) => Outcome::Ended(end_with_the_sandbox(folder)),
+        }))
+    }
+
+    /// Waits for the end of a command that somebody else started; none when nothing is known of it.
+    pub(crate) async fn watch(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        folder: &Path,
+        progress: &CommandProgress,
+    ) -> Result<Option<CommandEnd>, RuntimeError> {
+        let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
+        let execution = execution.to_string();
+        let asked = connection.ask(&Request::Watch { execution }, &[]).await;
+        asked.map_err(|error| unreachable("watch a command", error))?;
+        match last_answer(&mut connection, progress).await? {
+            // It has ended meanwhile, or was never started.
+            Some(Answer::Unknown) => Ok(noted_end(folder)),
+            Some(answer) => command_end(answer, "").map(Some),
+            None => Ok(Some(end_with_the_sandbox(folder))),
+        }
+    }
+
+    /// Kills all that there is of an execution, and waits until it is gone. False when the runner
+    /// does not get that done; none when the sandbox has none.
+    pub(crate) async fn kill(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+    ) -> Result<Option<bool>, RuntimeError> {
+        let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
+        let name = execution.to_string();
+        let until_gone = async {
+            let kill = Request::Kill { execution: name.clone() };
+            if exchange(&mut connection, &kill).await? == Answer::Unknown {
+                return Ok(());
+            }
+            loop {
+                match exchange(&mut connection, &Request::List).await? {
+                    Answer::Executions { running, left_behind }
+                        if running.contains(&name) || left_behind.contains(&name) => {}
+                    _ => return Ok(()),
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        match timeout(KILL_LIMIT, until_gone).await {
+            // With the sandbox, all its processes are gone.
+            Ok(Ok(()) | Err(RunnerError::Lost(_))) => Ok(Some(true)),
+            Ok(Err(error)) => Err(unreachable("end a command", error)),
+            Err(_) => Ok(Some(false)),
+        }
+    }
+
+    /// Whether a sandbox has a runner.
+    pub(crate) async fn is_in(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+        Ok(self.connect(sandbox).await?.is_some())
+    }
+}
+
+/// What the runner is given for a command.
+struct Given {
+    output: OutputFiles,
+    end: File,
+    stdin: Option<File>,
+}
+
+impl Given {
+    fn prepare(request: &ExecRequest) -> io::Result<Self> {
+        let folder = &request.output.folder;
+        Ok(Self {
+            output: OutputFiles::create(folder)?,
+            end: File::create(folder.join(END))?,
+            stdin: request.stdin.as_deref().map(input).transpose()?,
+        })
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let OutputFiles { stdout, stderr, order } = &self.output;
+        let files = [stdout, stderr, order, &self.end];
+        files.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
+    }
+}
+
+fn start(request: &ExecRequest) -> Start {
+    Start {
+        execution: request.execution.to_string(),
+        argv: request.argv.clone(),
+        cwd: request.cwd.clone(),
+        env: request.env.clone(),
+        limit_ms: u64::try_from(request.limit.as_millis()).ok(),
+        io: Io::Files(Files {
+            stdin: request.stdin.is_some(),
+            keep_bytes: request.output.keep_bytes,
+        }),
+    }
+}
+
+async fn exchange(connection: &mut Connection, request: &Request) -> Result<Answer, RunnerError> {
+    connection.ask(request, &[]).await?;
+    connection.answer().await
+}
+
+/// Hears how far a command comes, until there is no more to hear; none when the sandbox has ended.
+async fn last_answer(
+    connection: &mut Connection,
+    progress: &CommandProgress,
+) -> Result<Option<Answer>, RuntimeError> {
+    loop {
+        match connection.answer().await {
+            Ok(Answer::Started { .. }) => drop(progress.send_replace(Some(Written::default()))),
+            Ok(Answer::Progress { stdout_bytes, stderr_bytes }) => {
+                let written = Written { stdout: stdout_bytes, stderr: stderr_bytes };
+                progress.send_replace(Some(written));
+            }
+            Ok(answer) => return Ok(Some(answer)),
+            Err(RunnerError::Lost(_)) => return Ok(None),
+            Err(error) => return Err(unreachable("watch a command", error)),
+        }
+    }
+}
+
+/// The end of a command as the sandbox noted it.
+pub(crate) fn noted_end(folder: &Path) -> Option<CommandEnd> {
+    let answer = serde_json::from_slice(&std::fs::read(folder.join(END)).ok()?).ok()?;
+    command_end(answer, "").ok()
+}
+
+/// A sandbox that is stopped notes the ends of its commands, unless it is killed.
+fn end_with_the_sandbox(folder: &Path) -> CommandEnd {
+    let length = |stream| {
+        let file = stream_file(folder, stream);
+        file.metadata().map_or(0, |metadata| metadata.len())
+    };
+    noted_end(folder).unwrap_or_else(|| CommandEnd {
+        exit: CommandExit::SandboxLost,
+        written: Written { stdout: length(StreamKind::Stdout), stderr: length(StreamKind::Stderr) },
+        usage: None,
+    })
+}
+
+fn command_end(answer: Answer, cwd: &str) -> Result<CommandEnd, RuntimeError> {
+    const ACTION: &str = "start a command";
+    let not_started = |exit| CommandEnd { exit, written: Written::default(), usage: None };
+    match answer {
+        Answer::Ended(end) => Ok(ended(&end)),
+        Answer::NotStarted(NotStarted::NotFound) => Ok(not_started(CommandExit::NotFound)),
+        Answer::NotStarted(NotStarted::NotExecutable) => {
+            Ok(not_started(CommandExit::NotExecutable))
+        }
+        Answer::NotStarted(NotStarted::NoDirectory) => {
+            Err(RuntimeError::NoSuchDirectory { cwd: cwd.to_owned() })
+        }
+        Answer::NotStarted(NotStarted::Failed { reason }) | Answer::Refused { reason } => {
+            Err(engine_broke(ACTION, &reason))
+        }
+        answer => Err(engine_broke(ACTION, &format!("its program answered {answer:?}"))),
+    }
+}
+
+fn ended(end: &End) -> CommandEnd {
+    let exit = match end.cause {
+        Cause::Exited => {
+            CommandExit::Code(end.code.or_else(|| Some(128 + end.signal?)).unwrap_or(128))
+        }
+        Cause::TimedOut => CommandExit::TimedOut,
+        Cause::Killed => CommandExit::Killed,
+        Cause::Stopped => CommandExit::SandboxLost,
+        Cause::Lost => CommandExit::Lost,
+        Cause::Unkept => CommandExit::Unkept,
+    };
+    let micros = end.usage.user_micros.saturating_add(end.usage.system_micros);
+    CommandEnd {
+        exit,
+        written: Written { stdout: end.stdout_bytes, stderr: end.stderr_bytes },
+        usage: Some(CommandUsage {
+            cpu: Duration::from_micros(micros),
+            max_memory_bytes: end.usage.max_resident_bytes,
+            out_of_memory: end.out_of_memory,
+        }),
+    }
+}
