@@ -4,10 +4,13 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 
-use armor::Progress;
-use armor::commands::Console;
-use armor::sandbox::{OutputChunk, StreamKind};
+use armor::commands::{Console, PersonsTerminal};
+use armor::sandbox::{OutputChunk, StreamKind, TerminalSize};
+use armor::{Environment, Progress};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// Shows progress on standard error, and the output of commands where they wrote it.
 #[derive(Debug)]
@@ -63,9 +66,58 @@ impl Console for Terminal {
             && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
+    fn terminal(&self) -> Option<PersonsTerminal> {
+        // What the terminal is cannot be told: then it is taken for none.
+        raw_terminal().ok().flatten()
+    }
+
     fn stdin(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// Standard input and output as one terminal that passes on each key.
+fn raw_terminal() -> io::Result<Option<PersonsTerminal>> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() || !io::stdout().is_terminal() {
+        return Ok(None);
+    }
+    let before = tcgetattr(&stdin)?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    let (sender, size) = watch::channel(size_of(&stdin)?);
+    let mut changes = signal(SignalKind::window_change())?;
+    tokio::spawn(async move {
+        while changes.recv().await.is_some() {
+            let Ok(size) = size_of(&io::stdin()) else { return };
+            if sender.send(size).is_err() {
+                return;
+            }
+        }
+    });
+    tcsetattr(&stdin, OptionalActions::Now, &raw)?;
+    Ok(Some(PersonsTerminal {
+        input: Box::new(tokio::io::stdin()),
+        output: Box::new(tokio::io::stdout()),
+        size,
+        term: Environment::of_process().get("TERM").unwrap_or("xterm").to_owned(),
+        restore: Box::new(Restore(before)),
+    }))
+}
+
+fn size_of(terminal: &io::Stdin) -> io::Result<TerminalSize> {
+    let size = tcgetwinsize(terminal)?;
+    Ok(TerminalSize { columns: size.ws_col, rows: size.ws_row })
+}
+
+/// Gives the terminal back as it was.
+struct Restore(Termios);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // Nobody could do anything about it.
+        let _restored = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use armor_core::config::Configuration;
 use armor_core::id::IdSource;
-use armor_core::sandbox::{OutputChunk, Progress};
+use armor_core::sandbox::{OutputChunk, Progress, TerminalSize};
 use armor_core::time::Clock;
 use armor_lifecycle::Lifecycle;
 use armor_registry::Backups;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
 use crate::{
-    CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, image, jobs, logs, metrics,
-    task,
+    CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, executions, image, jobs,
+    metrics, shell, task,
 };
 
 /// A command.
@@ -47,7 +49,11 @@ pub static COMMANDS: &[Command] = &[
     task::find::COMMAND,
     task::show::COMMAND,
     exec::COMMAND,
-    logs::COMMAND,
+    shell::COMMAND,
+    executions::LIST,
+    executions::LOGS,
+    executions::KILL,
+    executions::SHORT_LOGS,
     task::events::COMMAND,
     task::detach::COMMAND,
     task::complete::COMMAND,
@@ -74,6 +80,7 @@ pub static COMMANDS: &[Command] = &[
 
 /// The first words that several commands share, and what these are for.
 pub static GROUPS: &[(&str, &str)] = &[
+    ("executions", "The commands that were run in a task's sandbox"),
     ("image", "The images that sandboxes run"),
     ("config", "The settings"),
     ("backup", "Backups of the database"),
@@ -140,6 +147,30 @@ pub trait Console: Progress {
 
     /// What the command in a sandbox is to read.
     fn stdin(&self) -> std::io::Result<Vec<u8>>;
+
+    /// The person's terminal, for as long as it is kept: each key as it is typed. None where there is
+    /// none.
+    fn terminal(&self) -> Option<PersonsTerminal>;
+}
+
+/// A person's terminal. When it is dropped, it is as it was before.
+pub struct PersonsTerminal {
+    /// What is typed.
+    pub input: Box<dyn AsyncRead + Send + Unpin>,
+    /// What is shown.
+    pub output: Box<dyn AsyncWrite + Send + Unpin>,
+    /// How large it is.
+    pub size: watch::Receiver<TerminalSize>,
+    /// What kind it is, such as `xterm`.
+    pub term: String,
+    /// Puts it back when it is dropped.
+    pub restore: Box<dyn std::any::Any + Send>,
+}
+
+impl std::fmt::Debug for PersonsTerminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PersonsTerminal").field("term", &self.term).finish_non_exhaustive()
+    }
 }
 
 /// One use of a command.

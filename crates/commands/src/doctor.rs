@@ -54,8 +54,8 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     checks.extend(followers(&call).await);
     checks.push(jobs(&call).await);
     let engine = engine(&call).await;
-    let engine_answers = engine.health != Health::Bad;
-    checks.push(engine);
+    let engine_answers = engine.iter().all(|check| check.health != Health::Bad);
+    checks.extend(engine);
     if engine_answers {
         checks.extend(images(&call).await);
         checks.push(leftovers(&call).await);
@@ -151,22 +151,30 @@ async fn jobs(call: &Call) -> Check {
     )
 }
 
-async fn engine(call: &Call) -> Check {
-    match call.context.lifecycle.runtime().probe().await {
-        Ok(info) => Check::ok(
-            "engine",
-            format!(
-                "{} {} (API {}) at {}, cgroup v{}, {}",
-                info.name,
-                info.version,
-                info.api_version,
-                info.endpoint,
-                info.cgroup_version,
-                info.security.join(", ")
-            ),
-        ),
-        Err(error) => Check::bad("engine", &error),
-    }
+async fn engine(call: &Call) -> Vec<Check> {
+    let info = match call.context.lifecycle.runtime().probe().await {
+        Ok(info) => info,
+        Err(error) => return vec![Check::bad("engine", &error)],
+    };
+    let finding = format!(
+        "{} {} (API {}) at {}, cgroup v{}, {}",
+        info.name,
+        info.version,
+        info.api_version,
+        info.endpoint,
+        info.cgroup_version,
+        info.security.join(", ")
+    );
+    let commands = if info.outlives_us {
+        Check::ok("commands", "go through the runner, and go on without Armor".to_owned())
+    } else {
+        Check::note(
+            "commands",
+            "go through the engine's exec API: slower, and lost when Armor dies".to_owned(),
+            "Use an engine on this machine, under its own kernel, over a unix socket.",
+        )
+    };
+    vec![Check::ok("engine", finding), commands]
 }
 
 async fn images(call: &Call) -> Vec<Check> {

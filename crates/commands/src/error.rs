@@ -76,6 +76,9 @@ pub enum CommandError {
         /// Which.
         argument: &'static str,
     },
+    /// Nobody sits at a terminal.
+    #[error("standard input and output are no terminal")]
+    NoTerminal,
     /// An argument has a value that it does not take.
     #[error("`{}` is no value for `{argument}`", value.escape_debug())]
     Invalid {
@@ -128,9 +131,10 @@ impl Diagnostic for CommandError {
             Self::JobId(error) => error.code(),
             Self::Queue(error) => error.code(),
             Self::Missing { .. } => Code::ArgumentMissing,
-            Self::Invalid { .. } | Self::NotAgreed { .. } | Self::Together { .. } => {
-                Code::ArgumentInvalid
-            }
+            Self::Invalid { .. }
+            | Self::NotAgreed { .. }
+            | Self::NoTerminal
+            | Self::Together { .. } => Code::ArgumentInvalid,
             Self::Io { .. } => Code::StorageFailed,
             Self::Metrics(_) | Self::Json(_) => Code::Internal,
         }
@@ -154,6 +158,9 @@ impl Diagnostic for CommandError {
             Self::Letter(error) => error.next_step(),
             Self::JobId(error) => error.next_step(),
             Self::Queue(error) => error.next_step(),
+            Self::NoTerminal => Some(
+                "Run it in a terminal, or pipe into `armor exec --stdin TASK -- sh`.".to_owned(),
+            ),
             Self::Together { .. } => Some("Give one of them.".to_owned()),
             Self::Missing { .. } => Some("See the command's --help.".to_owned()),
             Self::Invalid { expected, .. } => Some(format!("Give {expected}.")),

@@ -7,13 +7,13 @@ use armor_core::execution::CommandLine;
 use armor_core::id::AgentId;
 use armor_core::sandbox::OutputChunk;
 use armor_core::task::TaskStatus;
-use armor_lifecycle::Execute;
+use armor_lifecycle::{Begun, Execute, ExecutionReport};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
-use crate::wire::ExecutionView;
+use crate::wire::{ExecutionSummary, ExecutionView};
 use crate::{Call, Command, CommandError, ExitStatus, Outcome, Run};
 
 pub(crate) const COMMAND: Command = Command {
@@ -43,6 +43,11 @@ pub(crate) const COMMAND: Command = Command {
             kind: Kind::Option("AGENT"),
             help: "Run it as this agent; attach as it if nobody is attached [default: your user name]",
         },
+        Argument {
+            name: "background",
+            kind: Kind::Flag,
+            help: "Come back when it runs; `armor executions` follows and ends it",
+        },
         Argument { name: "command", kind: Kind::Rest, help: "The program and its arguments" },
     ],
     run: Run::Open(|call| run(call).boxed()),
@@ -69,10 +74,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         None
     };
     let (live, mut pieces) = mpsc::channel::<OutputChunk>(64);
-    let agent = match arguments.get("agent") {
-        Some(agent) => AgentId::parse(agent)?,
-        None => person(call.context.user.as_deref()),
-    };
+    let agent = agent_of(&call)?;
     let request = Execute {
         command,
         agent: Some(agent.clone()),
@@ -85,6 +87,14 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     // A task that nobody works in is taken up first, so that a person needs one command, not two.
     if task.agent.is_none() && matches!(task.status, TaskStatus::Pending | TaskStatus::Running) {
         lifecycle.attach(reference, agent, call.console.as_ref()).await?;
+    }
+    if arguments.has("background") {
+        return match lifecycle.begin(reference, Execute { live: None, ..request }).await? {
+            Begun::Ended(report) if report.problem.is_some() => ended(&call, report),
+            Begun::Running(execution) | Begun::Ended(ExecutionReport { execution, .. }) => {
+                Outcome::well(&ExecutionSummary::from(&execution), execution.id.to_string())
+            }
+        };
     }
     let console = call.console.clone();
     let unread = call.cancelled.clone();
@@ -99,10 +109,12 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     };
     let execute = lifecycle.execute(reference, request, call.cancelled.clone());
     let (report, ()) = tokio::join!(execute, show);
-    let view = ExecutionView::from(report?);
-    let exit = view.exit_code.map_or(ExitStatus::Failure, |code| {
-        ExitStatus::OfCommand(u8::try_from(code).unwrap_or(u8::MAX))
-    });
+    ended(&call, report?)
+}
+
+fn ended(call: &Call, report: ExecutionReport) -> Result<Outcome, CommandError> {
+    let view = ExecutionView::from(report);
+    let exit = exit_of(view.exit_code);
     let text = view.problem.as_ref().map(|problem| {
         let next = problem.next_step.as_ref().map(|next| format!("\n  next: {next}"));
         format!("{} [{}]{}", problem.message, problem.code, next.unwrap_or_default())
@@ -111,6 +123,21 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         call.console.step(&text);
     }
     Ok(Outcome { json: Some(serde_json::to_value(&view)?), text: String::new(), exit })
+}
+
+/// Who acts: the agent that was named, or the person.
+pub(crate) fn agent_of(call: &Call) -> Result<AgentId, CommandError> {
+    match call.arguments.get("agent") {
+        Some(agent) => Ok(AgentId::parse(agent)?),
+        None => Ok(person(call.context.user.as_deref())),
+    }
+}
+
+/// How the program ends that waited for a command.
+pub(crate) fn exit_of(code: Option<i32>) -> ExitStatus {
+    code.map_or(ExitStatus::Failure, |code| {
+        ExitStatus::OfCommand(u8::try_from(code).unwrap_or(u8::MAX))
+    })
 }
 
 /// A person as an agent. Names of users hold what ids do not, such as `\\` and letters beyond ASCII.

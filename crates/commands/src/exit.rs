@@ -91,6 +91,7 @@ impl ExitStatus {
             | Code::ExecutionInterrupted
             | Code::ExecutionNotExecutable
             | Code::ExecutionCommandNotFound
+            | Code::ExecutionNoBackground
             | Code::ExecutionOutOfMemory
             | Code::ExecutionTimedOut
             | Code::GitFailed

@@ -16,18 +16,20 @@ mod dlq;
 mod doctor;
 mod error;
 mod exec;
+mod executions;
 mod exit;
 mod image;
 mod jobs;
-mod logs;
 mod metrics;
 mod render;
+mod shell;
 mod task;
 pub mod wire;
 
 pub use arguments::{Argument, Arguments, Kind};
 pub use command::{
-    COMMANDS, Call, ClosedCall, ClosedHome, Command, Console, Context, GROUPS, Outcome, Run,
+    COMMANDS, Call, ClosedCall, ClosedHome, Command, Console, Context, GROUPS, Outcome,
+    PersonsTerminal, Run,
 };
 pub use error::CommandError;
 pub use exit::ExitStatus;

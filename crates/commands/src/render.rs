@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use armor_core::execution::Execution;
 use armor_core::task::Task;
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -73,6 +74,21 @@ pub(crate) fn short(commit: &str) -> &str {
 /// The text without anything that a terminal would obey: what agents write is shown, not done.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c }).collect()
+}
+
+/// Executions, as a table.
+pub(crate) fn executions(executions: &[Execution]) -> String {
+    let rows = executions.iter().map(|execution| {
+        let code = execution.end.as_ref().and_then(|end| end.exit_code);
+        [
+            execution.id.to_string(),
+            execution.status().to_string(),
+            code.map(|code| code.to_string()).unwrap_or_default(),
+            execution.duration_ms().map(|ms| format!("{ms} ms")).unwrap_or_default(),
+            execution.command.to_string().lines().next().unwrap_or_default().to_owned(),
+        ]
+    });
+    table(["EXECUTION", "STATUS", "CODE", "TIME", "COMMAND"], rows)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The JSON of tasks and executions, for `--json` and for the tools of `armor-mcp`.
 
 use armor_core::event::DeadLetter;
-use armor_core::execution::{Execution, ExecutionStatus};
+use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
 use armor_core::task::{Task, TaskStatus, WorkState};
 use armor_lifecycle::ExecutionReport;
@@ -149,6 +149,9 @@ pub struct ExecutionView {
     pub truncated: bool,
     /// How long it ran, in milliseconds.
     pub duration_ms: u64,
+    /// What it used, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ExecutionUsage>,
     /// What kept the command from running to its own end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<ProblemView>,
@@ -179,6 +182,7 @@ impl From<ExecutionReport> for ExecutionView {
             status: execution.status(),
             exit_code: execution.end.as_ref().and_then(|end| end.exit_code),
             duration_ms: execution.duration_ms().unwrap_or(0),
+            usage: execution.end.as_ref().and_then(|end| end.usage),
             execution_id: execution.id.to_string(),
             task_id: execution.task.to_string(),
             stdout: report.stdout.text,
@@ -210,6 +214,9 @@ pub struct ExecutionSummary {
     /// How long it ran, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// What it used, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ExecutionUsage>,
 }
 
 impl From<&Execution> for ExecutionSummary {
@@ -223,6 +230,7 @@ impl From<&Execution> for ExecutionSummary {
             exit_code: execution.end.as_ref().and_then(|end| end.exit_code),
             started_at: execution.started_at.to_string(),
             duration_ms: execution.duration_ms(),
+            usage: execution.end.as_ref().and_then(|end| end.usage),
         }
     }
 }

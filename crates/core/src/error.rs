@@ -57,6 +57,7 @@ codes! {
     EngineTooOld = "engine.too_old", "The container engine lacks something that a sandbox needs.";
     EngineUnavailable = "engine.unavailable", "No container engine answers at the configured address.";
     ExecutionInterrupted = "execution.interrupted", "The command's sandbox or watcher went away before the command ended.";
+    ExecutionNoBackground = "execution.no_background", "Commands in the sandbox do not go on without a process of Armor.";
     ExecutionNotFound = "execution.not_found", "The task has no execution with this id.";
     ExecutionNotExecutable = "execution.not_executable", "The command was found but may not be executed (exit code 126).";
     ExecutionCommandNotFound = "execution.command_not_found", "The command does not exist in the sandbox (exit code 127).";

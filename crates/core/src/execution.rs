@@ -156,6 +156,19 @@ pub struct ExecutionEnd {
     pub stdout_bytes: u64,
     /// Bytes written to standard error.
     pub stderr_bytes: u64,
+    /// What it used, where that is known.
+    pub usage: Option<ExecutionUsage>,
+}
+
+/// What a command and the children that it waited for used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ExecutionUsage {
+    /// Processor time in microseconds, its own and the kernel's for it.
+    pub cpu_micros: u64,
+    /// The most memory that one process of it had, in bytes.
+    pub max_memory_bytes: u64,
+    /// Whether the sandbox ran out of memory meanwhile, and the kernel killed a process of it.
+    pub out_of_memory: bool,
 }
 
 impl Execution {

@@ -64,7 +64,7 @@ pub(crate) async fn run(
     if let Some(writer) = attended.writer.take() {
         writer.finish().map_err(unkept)?;
     }
-    Ok(CommandEnd { exit: exit?, written: written.unwrap_or_default(), usage: None })
+    Ok(CommandEnd { exit: exit?, written: written.unwrap_or_default(), usage: None, at: None })
 }
 
 fn exec(request: &ExecRequest) -> Exec {

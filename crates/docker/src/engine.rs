@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// Asks the engine anew what it is.
-    pub(crate) async fn probe(&self) -> Result<RuntimeInfo, RuntimeError> {
+    pub(crate) async fn probe(&self, outlives_us: bool) -> Result<RuntimeInfo, RuntimeError> {
         let docker = self.docker().await?;
         let info = self.call("describe itself", docker.info()).await?;
         let version = self.call("tell its version", docker.version()).await?;
@@ -78,6 +78,7 @@ impl Engine {
             api_version: docker.client_version().to_string(),
             endpoint: self.endpoint.to_string(),
             cgroup_version: info.cgroup_version.map(|v| v.to_string()).unwrap_or_default(),
+            outlives_us,
             security: security(info.security_options.as_deref().unwrap_or_default()),
         })
     }

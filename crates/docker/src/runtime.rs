@@ -13,7 +13,8 @@ use crate::{attended, kill, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
     CommandEnd, CommandExit, CommandProgress, ExecRequest, ImageName, NetworkMode, Runtime,
-    RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, UserIds,
+    RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
+    TerminalRequest, UserIds,
 };
 use async_trait::async_trait;
 use bollard::models::{ContainerConfig, ContainerSummary, ContainerSummaryStateEnum};
@@ -105,7 +106,7 @@ fn sandbox(container: ContainerSummary) -> Option<Sandbox> {
 #[async_trait]
 impl Runtime for DockerRuntime {
     async fn probe(&self) -> Result<RuntimeInfo, RuntimeError> {
-        self.engine.probe().await
+        self.engine.probe(self.inside.is_possible().await?).await
     }
 
     async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
@@ -236,7 +237,7 @@ impl Runtime for DockerRuntime {
             Some(Outcome::Overdue) => {
                 self.restart(sandbox).await?;
                 let written = progress.borrow().unwrap_or_default();
-                Ok(CommandEnd { exit: CommandExit::TimedOut, written, usage: None })
+                Ok(CommandEnd { exit: CommandExit::TimedOut, written, usage: None, at: None })
             }
             None => attended::run(&self.engine, sandbox, &request, progress).await,
         }
@@ -254,6 +255,17 @@ impl Runtime for DockerRuntime {
         progress: &CommandProgress,
     ) -> Result<Option<CommandEnd>, RuntimeError> {
         self.inside.watch(sandbox, execution, output, progress).await
+    }
+
+    async fn terminal(
+        &self,
+        sandbox: &SandboxId,
+        request: TerminalRequest,
+    ) -> Result<Terminal, RuntimeError> {
+        match self.inside.terminal(sandbox, request).await? {
+            Some(terminal) => Ok(terminal),
+            None => Err(engine_broke("give a terminal", "its sandbox has no runner")),
+        }
     }
 
     fn noted_end(&self, output: &Path) -> Option<CommandEnd> {

@@ -26,7 +26,9 @@ impl Lifecycle {
         let end = ExecutionEnd {
             status,
             exit_code,
-            at: self.now(),
+            // Not when somebody came to look.
+            at: end.and_then(|end| end.at).unwrap_or_else(|| self.now()),
+            usage: end.and_then(|end| end.usage),
             stdout_bytes: written.map_or_else(|| length(StreamKind::Stdout), |bytes| bytes.stdout),
             stderr_bytes: written.map_or_else(|| length(StreamKind::Stderr), |bytes| bytes.stderr),
         };

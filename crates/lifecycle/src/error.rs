@@ -56,6 +56,9 @@ pub enum LifecycleError {
         /// What was asked for, in milliseconds.
         millis: u64,
     },
+    /// The sandbox cannot run a command without a process of Armor.
+    #[error("commands in this sandbox do not go on without a process of Armor")]
+    NoBackground,
     /// A hook refused the change.
     #[error("the hook `{hook}` ({point}) refused: {reason}")]
     Refused {
@@ -87,6 +90,7 @@ impl Diagnostic for LifecycleError {
             Self::VariableName(_) | Self::VariableValue(_) | Self::TimeLimit { .. } => {
                 Code::ArgumentInvalid
             }
+            Self::NoBackground => Code::ExecutionNoBackground,
             Self::Refused { .. } => Code::HookRefused,
             Self::Broken(_) => Code::Internal,
         }
@@ -109,6 +113,7 @@ impl Diagnostic for LifecycleError {
             }
             Self::VariableValue(_) => Some("Leave the NUL out.".to_owned()),
             Self::TimeLimit { .. } => Some("Choose one in between.".to_owned()),
+            Self::NoBackground => Some("Wait for the command's end, or use an engine on this machine; `armor doctor` says more.".to_owned()),
             Self::Refused { .. } => Some("Do what the hook asks for, then repeat.".to_owned()),
             Self::Broken(_) => Some("Please report it with the program's log.".to_owned()),
         }

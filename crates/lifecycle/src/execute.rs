@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use armor_core::error::Report;
 use armor_core::execution::{CommandLine, Execution};
-use armor_core::id::AgentId;
+use armor_core::id::{AgentId, SandboxId};
 use armor_core::path::RelativePath;
 use armor_core::sandbox::{OutputChunk, paths};
+use armor_core::task::Task;
 use armor_persistence::StorageError;
 use armor_persistence::output::Excerpt;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::run::Run;
@@ -54,6 +55,15 @@ impl Execute {
     }
 }
 
+/// What became of a command that was begun in the background.
+#[derive(Debug, Clone)]
+pub enum Begun {
+    /// It runs.
+    Running(Execution),
+    /// It could not be started, or has ended already.
+    Ended(ExecutionReport),
+}
+
 /// How a command went.
 #[derive(Debug, Clone)]
 pub struct ExecutionReport {
@@ -80,6 +90,41 @@ impl Lifecycle {
         request: Execute,
         cancelled: CancellationToken,
     ) -> Result<ExecutionReport, LifecycleError> {
+        let (run, sandbox) = self.prepared(reference, request).await?;
+        let (progress, _) = watch::channel(None);
+        let running = tokio::spawn(run.until_the_end(sandbox, cancelled, progress));
+        running.await.map_err(|_| LifecycleError::Broken("the watcher of a command"))?
+    }
+
+    /// Begins a command in the task's sandbox, and comes back when it runs. It goes on when this
+    /// process ends.
+    ///
+    /// # Errors
+    /// As [`Self::execute`]; and when commands in the sandbox need a process of Armor.
+    pub async fn begin(&self, reference: &str, request: Execute) -> Result<Begun, LifecycleError> {
+        let (run, sandbox) = self.prepared(reference, request).await?;
+        if !self.parts.runtime.outlives_us(&sandbox).await? {
+            return Err(LifecycleError::NoBackground);
+        }
+        let execution = run.execution.clone();
+        let (progress, mut heard) = watch::channel(None);
+        let never = CancellationToken::new();
+        let mut running = tokio::spawn(run.until_the_end(sandbox, never, progress));
+        tokio::select! {
+            ended = &mut running => {
+                let ended = ended.map_err(|_| LifecycleError::Broken("the watcher of a command"))?;
+                Ok(Begun::Ended(ended?))
+            }
+            Ok(()) = heard.changed() => Ok(Begun::Running(execution)),
+        }
+    }
+
+    /// A command that is allowed, and the sandbox for it.
+    async fn prepared(
+        &self,
+        reference: &str,
+        request: Execute,
+    ) -> Result<(Run, SandboxId), LifecycleError> {
         let command = request.command.clone();
         let argv = command.to_argv()?;
         let cwd = working_directory(request.cwd.as_deref())?;
@@ -90,9 +135,24 @@ impl Lifecycle {
         let attached = task.check_executable()?;
         let agent = request.agent.clone().unwrap_or_else(|| attached.clone());
         let sandbox = self.sandbox_for_command(&task).await?;
+        let execution = self.new_execution(&task, agent, command, cwd).await?;
+        let run = Run { lifecycle: self.clone(), task, execution, argv, request, limit };
+        Ok((run, sandbox))
+    }
+}
+
+impl Lifecycle {
+    /// An execution that begins now, watched by this process.
+    pub(crate) async fn new_execution(
+        &self,
+        task: &Task,
+        agent: AgentId,
+        command: CommandLine,
+        cwd: String,
+    ) -> Result<Execution, LifecycleError> {
         let now = self.now();
         let instance = self.parts.instances.own(|| self.parts.ids.instance_id(now)).await;
-        let execution = Execution {
+        Ok(Execution {
             id: self.parts.ids.execution_id(now),
             task: task.id.clone(),
             agent,
@@ -105,10 +165,22 @@ impl Lifecycle {
             })?,
             started_at: now,
             end: None,
-        };
-        let run = Run { lifecycle: self.clone(), task, execution, argv, request, limit };
-        let running = tokio::spawn(run.until_the_end(sandbox, cancelled));
-        running.await.map_err(|_| LifecycleError::Broken("the watcher of a command"))?
+        })
+    }
+
+    /// The variables that say to a command whose it is.
+    pub(crate) fn own_variables(execution: &Execution) -> Vec<(String, String)> {
+        let agent = execution.agent.as_str();
+        let email = format!("{agent}@agents.invalid");
+        let own = [
+            ("ARMOR_TASK_ID", execution.task.as_str()),
+            ("ARMOR_EXECUTION_ID", execution.id.as_str()),
+            ("GIT_AUTHOR_NAME", agent),
+            ("GIT_AUTHOR_EMAIL", &email),
+            ("GIT_COMMITTER_NAME", agent),
+            ("GIT_COMMITTER_EMAIL", &email),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 }
 

@@ -11,6 +11,7 @@
 //! and the other ends, [`delete`](Lifecycle::delete).
 
 mod attach;
+mod attend;
 mod collect;
 mod conclude;
 mod create;
@@ -26,14 +27,16 @@ mod lifecycle;
 mod prepare;
 mod run;
 mod sandbox;
+mod shell;
 mod sweep;
 mod take_up;
 
 pub use create::CreateTask;
 pub use delete::Deleted;
 pub use error::LifecycleError;
-pub use execute::{Execute, ExecutionReport};
+pub use execute::{Begun, Execute, ExecutionReport};
 pub use hooks::{AfterHooks, Hooks, RunAfterHooks};
 pub use instance::Instances;
 pub use janitor::{CleanUp, Janitor};
 pub use lifecycle::{Lifecycle, LifecycleSettings, Parts};
+pub use shell::Shell;

@@ -14,7 +14,6 @@ use armor_core::sandbox::{
     CommandEnd, CommandExit, CommandProgress, ExecRequest, OutputPlace, RuntimeError,
 };
 use armor_core::task::Task;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,14 +43,14 @@ impl Run {
         self,
         sandbox: SandboxId,
         cancelled: CancellationToken,
+        progress: CommandProgress,
     ) -> Result<ExecutionReport, LifecycleError> {
         let registry = &self.lifecycle.parts.registry;
         let variables: Vec<String> = self.request.env.keys().cloned().collect();
         registry.begin_execution(&self.execution, &variables).await?;
 
-        let (progress, heard) = watch::channel(None);
         if let Some(live) = self.request.live.clone() {
-            tokio::spawn(follow(self.folder(), heard, live));
+            tokio::spawn(follow(self.folder(), progress.subscribe(), live));
         }
         let ended = self.watch(&sandbox, &cancelled, &progress).await;
         let noted = self.lifecycle.note_end(&self.execution, ended.as_ref().ok()).await?;
@@ -116,17 +115,7 @@ impl Run {
     }
 
     fn exec_request(&self) -> ExecRequest {
-        let agent = self.execution.agent.as_str();
-        let email = format!("{agent}@agents.invalid");
-        let own = [
-            ("ARMOR_TASK_ID", self.task.id.as_str()),
-            ("ARMOR_EXECUTION_ID", self.execution.id.as_str()),
-            ("GIT_AUTHOR_NAME", agent),
-            ("GIT_AUTHOR_EMAIL", &email),
-            ("GIT_COMMITTER_NAME", agent),
-            ("GIT_COMMITTER_EMAIL", &email),
-        ];
-        let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let own = Lifecycle::own_variables(&self.execution);
         let asked = self.request.env.iter().map(|(name, value)| (name.clone(), value.clone()));
         ExecRequest {
             execution: self.execution.id.clone(),

@@ -22,6 +22,8 @@ pub struct Connection {
     stream: UnixStream,
     decoder: Decoder,
     descriptors: VecDeque<OwnedFd>,
+    /// What came last; beside the future that waits for it, which so stays small.
+    buffer: Box<[u8]>,
 }
 
 impl Connection {
@@ -44,8 +46,12 @@ impl Connection {
         if first <= 0 || peer.pid() != Some(first) {
             return Err(RunnerError::Replaced);
         }
-        let mut connection =
-            Self { stream, decoder: Decoder::default(), descriptors: VecDeque::new() };
+        let mut connection = Self {
+            stream,
+            decoder: Decoder::default(),
+            descriptors: VecDeque::new(),
+            buffer: vec![0; 4096].into(),
+        };
         let hello: Hello = connection.receive().await?;
         if hello.protocol != VERSION {
             return Err(RunnerError::OtherVersion { theirs: hello.protocol, ours: VERSION });
@@ -89,18 +95,18 @@ impl Connection {
     }
 
     async fn receive<M: DeserializeOwned>(&mut self) -> Result<M, RunnerError> {
-        let mut buffer = [0; 4096];
         loop {
             if let Some(message) = self.decoder.message()? {
                 return Ok(message);
             }
             let (stream, descriptors) = (&self.stream, &mut self.descriptors);
+            let buffer = &mut self.buffer;
             let receiving = stream.async_io(Interest::READABLE, || {
-                armor_runner_protocol::receive(stream.as_fd(), &mut buffer, descriptors)
+                armor_runner_protocol::receive(stream.as_fd(), buffer, descriptors)
             });
             match receiving.await.map_err(RunnerError::Lost)? {
                 0 => return Err(RunnerError::Lost(io::ErrorKind::UnexpectedEof.into())),
-                came => self.decoder.push(&buffer[..came]),
+                came => self.decoder.push(&self.buffer[..came]),
             }
         }
     }

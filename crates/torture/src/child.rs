@@ -129,6 +129,7 @@ impl Caller {
                 at: now,
                 stdout_bytes: number,
                 stderr_bytes: 0,
+                usage: None,
             };
             let what = What::End(task.id.clone(), execution.id.clone());
             if attempt(number, what, self.shared.registry.end_execution(execution, &end)).await? {

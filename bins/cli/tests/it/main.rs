@@ -4,6 +4,7 @@
 
 mod backups;
 mod events;
+mod executions;
 mod help;
 mod jobs;
 mod settings;

@@ -44,7 +44,7 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
             measured.command_of_each(place, lifecycle, &task, &bare, turn).await?;
         }
         for turn in 0..amount.sandboxes {
-            measured.first_of_each(place, lifecycle, round + turn).await?;
+            Box::pin(measured.first_of_each(place, lifecycle, round + turn)).await?;
         }
         if round == 0 {
             // That was the warm-up.

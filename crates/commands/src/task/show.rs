@@ -29,18 +29,8 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let executions = lifecycle.registry().executions(&task.id, limit).await?;
     let mut text = render::task(&task);
     if !executions.is_empty() {
-        let rows = executions.iter().map(|execution| {
-            let code = execution.end.as_ref().and_then(|end| end.exit_code);
-            [
-                execution.id.to_string(),
-                execution.status().to_string(),
-                code.map(|code| code.to_string()).unwrap_or_default(),
-                execution.duration_ms().map(|ms| format!("{ms} ms")).unwrap_or_default(),
-                execution.command.to_string().lines().next().unwrap_or_default().to_owned(),
-            ]
-        });
         text.push_str("\n\n");
-        text.push_str(&render::table(["EXECUTION", "STATUS", "CODE", "TIME", "COMMAND"], rows));
+        text.push_str(&render::executions(&executions));
     }
     let summaries: Vec<_> = executions.iter().map(ExecutionSummary::from).collect();
     Outcome::well(&json!({ "task": TaskView::from(&task), "executions": summaries }), text)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::execution::{CommandLine, ExecutionStatus};
+use crate::execution::{CommandLine, ExecutionStatus, ExecutionUsage};
 use crate::hook::HookPoint;
 use crate::id::{AgentId, ExecutionId, SandboxId};
 use crate::job::JobId;
@@ -176,6 +176,9 @@ pub enum ExecutionEvent {
         stdout_bytes: u64,
         /// Bytes written to standard error.
         stderr_bytes: u64,
+        /// What it used, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<ExecutionUsage>,
     },
 }
 
@@ -471,6 +474,11 @@ mod tests {
                 duration_ms: 12,
                 stdout_bytes: 3,
                 stderr_bytes: 0,
+                usage: Some(ExecutionUsage {
+                    cpu_micros: 4,
+                    max_memory_bytes: 5,
+                    out_of_memory: false,
+                }),
             }
             .into(),
             HookEvent::BeforeStart.into(),

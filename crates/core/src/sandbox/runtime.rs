@@ -13,8 +13,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::error::{Code, Diagnostic};
+use crate::execution::ExecutionUsage;
 use crate::id::{ExecutionId, SandboxId, TaskId};
-use crate::sandbox::{ImageName, SandboxSpec, UserIds};
+use crate::sandbox::{ImageName, SandboxSpec, Terminal, TerminalRequest, UserIds};
+use crate::time::Timestamp;
 
 /// What went wrong in a runtime.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +149,8 @@ pub struct RuntimeInfo {
     pub cgroup_version: String,
     /// The security features that it has in force, such as `seccomp`.
     pub security: Vec<String>,
+    /// Whether commands in its sandboxes go on without a process of Armor.
+    pub outlives_us: bool,
 }
 
 /// A sandbox that exists.
@@ -251,18 +255,9 @@ pub struct CommandEnd {
     /// How much it wrote, whether or not all of it was kept.
     pub written: Written,
     /// What it used, where the runtime can tell.
-    pub usage: Option<CommandUsage>,
-}
-
-/// What a command and the children that it waited for used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CommandUsage {
-    /// Processor time, its own and the kernel's for it.
-    pub cpu: Duration,
-    /// The most memory that one process of it had, in bytes.
-    pub max_memory_bytes: u64,
-    /// Whether the sandbox ran out of memory meanwhile, and a process was killed for that.
-    pub out_of_memory: bool,
+    pub usage: Option<ExecutionUsage>,
+    /// When, where the sandbox noted it.
+    pub at: Option<Timestamp>,
 }
 
 /// How much a command has written so far; nothing before it has been started.
@@ -326,6 +321,13 @@ pub trait Runtime: Send + Sync + fmt::Debug {
         output: &Path,
         progress: &CommandProgress,
     ) -> Result<Option<CommandEnd>, RuntimeError>;
+
+    /// Runs a command on a terminal.
+    async fn terminal(
+        &self,
+        sandbox: &SandboxId,
+        request: TerminalRequest,
+    ) -> Result<Terminal, RuntimeError>;
 
     /// The end of a command as the sandbox noted it in the execution's folder, if it did. Asks
     /// nobody but the disk.

@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use armor_core::execution::ExecutionUsage;
 use armor_core::id::{ExecutionId, SandboxId};
 use armor_core::sandbox::{
-    CommandEnd, CommandExit, CommandProgress, CommandUsage, ExecRequest, RuntimeError, StreamKind,
-    Written,
+    CommandEnd, CommandExit, CommandProgress, ExecRequest, RuntimeError, StreamKind, Written,
 };
+use armor_core::time::Timestamp;
 use armor_output::{OutputFiles, stream_file};
 use armor_runner::{
     Answer, Cause, Connection, End, Files, Io, NotStarted, Request, RunnerError, Start, input,
@@ -164,7 +165,7 @@ async fn exchange(connection: &mut Connection, request: &Request) -> Result<Answ
 }
 
 /// Hears how far a command comes, until there is no more to hear; none when the sandbox has ended.
-async fn last_answer(
+pub(super) async fn last_answer(
     connection: &mut Connection,
     progress: &CommandProgress,
 ) -> Result<Option<Answer>, RuntimeError> {
@@ -184,8 +185,12 @@ async fn last_answer(
 
 /// The end of a command as the sandbox noted it.
 pub(crate) fn noted_end(folder: &Path) -> Option<CommandEnd> {
-    let answer = serde_json::from_slice(&std::fs::read(folder.join(END)).ok()?).ok()?;
-    command_end(answer, "").ok()
+    let mut noted = File::open(folder.join(END)).ok()?;
+    let answer = serde_json::from_reader(&mut noted).ok()?;
+    let at = noted.metadata().and_then(|metadata| metadata.modified()).ok()?;
+    let at = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let at = Some(Timestamp::from_micros(0).plus(at));
+    command_end(answer, "").map(|end| CommandEnd { at, ..end }).ok()
 }
 
 /// A sandbox that is stopped notes the ends of its commands, unless it is killed.
@@ -198,12 +203,14 @@ fn end_with_the_sandbox(folder: &Path) -> CommandEnd {
         exit: CommandExit::SandboxLost,
         written: Written { stdout: length(StreamKind::Stdout), stderr: length(StreamKind::Stderr) },
         usage: None,
+        at: None,
     })
 }
 
-fn command_end(answer: Answer, cwd: &str) -> Result<CommandEnd, RuntimeError> {
+pub(super) fn command_end(answer: Answer, cwd: &str) -> Result<CommandEnd, RuntimeError> {
     const ACTION: &str = "start a command";
-    let not_started = |exit| CommandEnd { exit, written: Written::default(), usage: None };
+    let not_started =
+        |exit| CommandEnd { exit, written: Written::default(), usage: None, at: None };
     match answer {
         Answer::Ended(end) => Ok(ended(&end)),
         Answer::NotStarted(NotStarted::NotFound) => Ok(not_started(CommandExit::NotFound)),
@@ -235,10 +242,11 @@ fn ended(end: &End) -> CommandEnd {
     CommandEnd {
         exit,
         written: Written { stdout: end.stdout_bytes, stderr: end.stderr_bytes },
-        usage: Some(CommandUsage {
-            cpu: Duration::from_micros(micros),
+        usage: Some(ExecutionUsage {
+            cpu_micros: micros,
             max_memory_bytes: end.usage.max_resident_bytes,
             out_of_memory: end.out_of_memory,
         }),
+        at: None,
     }
 }

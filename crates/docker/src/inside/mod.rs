@@ -5,6 +5,7 @@
 mod command;
 mod entrance;
 mod place;
+mod terminal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,11 +47,15 @@ impl Inside {
     /// What a new sandbox is to have of the host for a runner; none where it cannot run.
     pub(crate) async fn mounts(&self, task: &TaskId) -> Result<Option<RunnerMounts>, RuntimeError> {
         match &self.place {
-            Some(place) if place::suits(self.engine.endpoint(), self.engine.info().await?) => {
-                place.mounts(task).map(Some)
-            }
+            Some(place) if self.is_possible().await? => place.mounts(task).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Whether new sandboxes get a runner.
+    pub(crate) async fn is_possible(&self) -> Result<bool, RuntimeError> {
+        let suits = place::suits(self.engine.endpoint(), self.engine.info().await?);
+        Ok(self.place.is_some() && suits)
     }
 
     /// Where the files of runners are.

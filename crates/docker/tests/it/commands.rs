@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use armor_core::error::{Code, Diagnostic};
-use armor_core::sandbox::{CommandExit, NetworkMode, Runtime};
+use armor_core::sandbox::{CommandEnd, CommandExit, NetworkMode, Runtime};
 use armor_testkit::require_engine;
 
 use tokio::sync::watch;
@@ -193,11 +193,12 @@ async fn engine_a_command_that_its_caller_left_is_taken_up_by_another() {
     let (watched, ()) = tokio::join!(watched, go_on);
     let end = watched.unwrap().unwrap();
     assert_eq!((end.exit, end.written.stdout), (CommandExit::Code(7), 9));
-    assert_eq!(place.runtime.noted_end(&folder), Some(end));
+    let told = |end: Option<CommandEnd>| end.map(|end| (end.exit, end.written, end.usage));
+    assert_eq!(told(place.runtime.noted_end(&folder)), told(Some(end)));
     // Whoever comes later hears the same, and of what never ran nothing.
     let (progress, _) = watch::channel(None);
     let late = place.runtime.watch(&sandbox, &execution, &folder, &progress).await.unwrap();
-    assert_eq!(late, Some(end));
+    assert_eq!(told(late), told(Some(end)));
     let never = (place.execution(), folder.with_file_name("never"));
     let never = place.runtime.watch(&sandbox, &never.0, &never.1, &progress).await.unwrap();
     assert_eq!(never, None);

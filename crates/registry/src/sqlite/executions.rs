@@ -33,6 +33,7 @@ pub(super) fn finished(execution: &Execution, end: &ExecutionEnd) -> EventPayloa
         duration_ms: u64::try_from(duration).unwrap_or(u64::MAX),
         stdout_bytes: end.stdout_bytes,
         stderr_bytes: end.stderr_bytes,
+        usage: end.usage,
     }
     .into()
 }

@@ -77,7 +77,7 @@ pub(super) fn event(row: &SqliteRow) -> Result<Event, RegistryError> {
 
 /// The columns of an execution, in the order in which [`execution`] reads them.
 pub(super) const EXECUTION_COLUMNS: &str = "id, task_id, agent, command, cwd, instance, \
-     started_at, status, exit_code, finished_at, stdout_bytes, stderr_bytes";
+     started_at, status, exit_code, finished_at, stdout_bytes, stderr_bytes, usage";
 
 pub(super) fn execution(row: &SqliteRow) -> Result<Execution, RegistryError> {
     let read = || -> Result<Execution, BoxError> {
@@ -92,6 +92,7 @@ pub(super) fn execution(row: &SqliteRow) -> Result<Execution, RegistryError> {
                 at: Timestamp::from_micros(at),
                 stdout_bytes: row.try_get::<i64, _>(10)?.try_into()?,
                 stderr_bytes: row.try_get::<i64, _>(11)?.try_into()?,
+                usage: optional_json(row, 12)?,
             }),
         };
         Ok(Execution {

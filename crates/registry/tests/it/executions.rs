@@ -2,7 +2,9 @@
 
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::TaskEvent;
-use armor_core::execution::{CommandLine, Execution, ExecutionEnd, ExecutionStatus};
+use armor_core::execution::{
+    CommandLine, Execution, ExecutionEnd, ExecutionStatus, ExecutionUsage,
+};
 use armor_core::id::{ExecutionId, InstanceId};
 use armor_core::task::Task;
 use armor_core::time::{Clock, Timestamp};
@@ -42,6 +44,7 @@ async fn an_execution_is_kept_from_its_start_to_its_end_and_ends_once() {
         at: Timestamp::from_micros(now.as_micros() + 1_500_000),
         stdout_bytes: 10,
         stderr_bytes: 20,
+        usage: Some(ExecutionUsage { cpu_micros: 1, max_memory_bytes: 2, out_of_memory: true }),
     };
     assert!(registry.end_execution(&one, &end).await.unwrap());
     let again = ExecutionEnd { status: ExecutionStatus::Interrupted, ..end.clone() };

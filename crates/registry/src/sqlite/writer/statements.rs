@@ -53,11 +53,13 @@ pub(super) const BEGIN_EXECUTIONS: SetStatement = SetStatement {
 
 pub(super) const END_EXECUTIONS: SetStatement = SetStatement {
     action: "note the execution's end",
-    head: "WITH new (id, status, exit_code, finished_at, stdout_bytes, stderr_bytes) AS (VALUES ",
-    columns: 6,
+    head: "WITH new (id, status, exit_code, finished_at, stdout_bytes, stderr_bytes,
+                         usage) AS (VALUES ",
+    columns: 7,
     tail: ") UPDATE executions SET
                status = new.status, exit_code = new.exit_code, finished_at = new.finished_at,
-               stdout_bytes = new.stdout_bytes, stderr_bytes = new.stderr_bytes
+               stdout_bytes = new.stdout_bytes, stderr_bytes = new.stderr_bytes,
+               usage = new.usage
            FROM new WHERE executions.id = new.id AND executions.status = 'running'
            RETURNING id",
 };
@@ -106,7 +108,8 @@ pub(super) fn bind_ended(
     script.bind(end.exit_code)?;
     script.bind(end.at.as_micros())?;
     script.bind(count(end.stdout_bytes))?;
-    script.bind(count(end.stderr_bytes))
+    script.bind(count(end.stderr_bytes))?;
+    script.bind(end.usage.as_ref().map(json).transpose()?)
 }
 
 pub(super) fn bind_changed(script: &mut Script<'_>, change: &Changed) -> Result<(), RegistryError> {

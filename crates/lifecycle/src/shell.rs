@@ -1,0 +1,84 @@
+//! A shell on a terminal in a task's sandbox.
+
+use std::fmt;
+
+use armor_core::execution::{CommandLine, Execution};
+use armor_core::id::AgentId;
+use armor_core::sandbox::{Pending, RuntimeError, Terminal, TerminalRequest, TerminalSize, paths};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use crate::{Lifecycle, LifecycleError};
+
+/// The best shell that the image has.
+const SHELL: &str = "command -v bash >/dev/null && exec bash -i; exec /bin/sh -i";
+
+/// A shell that runs. It ends when this is dropped. What is typed and shown is not kept.
+pub struct Shell {
+    /// What is shown.
+    pub output: Box<dyn AsyncRead + Send + Unpin>,
+    /// What is typed.
+    pub input: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Takes a new size.
+    pub size: watch::Sender<TerminalSize>,
+    /// The execution, once it has ended, and that is noted.
+    pub end: Pending<Result<Execution, LifecycleError>>,
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shell").finish_non_exhaustive()
+    }
+}
+
+impl Lifecycle {
+    /// Starts a shell in the task's sandbox, on a terminal of the kind `term`.
+    ///
+    /// # Errors
+    /// When the task is not running with an agent attached, or the sandbox cannot be had.
+    pub async fn shell(
+        &self,
+        reference: &str,
+        agent: &AgentId,
+        term: &str,
+        size: TerminalSize,
+    ) -> Result<Shell, LifecycleError> {
+        let task = self.resolve(reference).await?;
+        task.check_executable()?;
+        let argv = ["/bin/sh", "-c", SHELL].map(str::to_owned).to_vec();
+        let command = CommandLine::Argv(argv.clone());
+        let cwd = paths::WORKSPACE.to_owned();
+        let execution = self.new_execution(&task, agent.clone(), command, cwd.clone()).await?;
+        let mut env = Self::own_variables(&execution);
+        env.push(("TERM".to_owned(), term.to_owned()));
+        let request = TerminalRequest { execution: execution.id.clone(), argv, cwd, env, size };
+        let runtime = &self.parts.runtime;
+        let sandbox = self.sandbox_for_command(&task).await?;
+        self.parts.registry.begin_execution(&execution, &[]).await?;
+        let terminal = match runtime.terminal(&sandbox, request.clone()).await {
+            Err(error @ RuntimeError::SandboxGone { .. }) => {
+                let sandbox = self.sandbox_made_again(&task, error).await?;
+                runtime.terminal(&sandbox, request).await
+            }
+            terminal => terminal,
+        };
+        match terminal {
+            Ok(terminal) => Ok(self.clone().shell_of(execution, terminal)),
+            Err(error) => {
+                self.note_end(&execution, None).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn shell_of(self, execution: Execution, terminal: Terminal) -> Shell {
+        let Terminal { output, input, size, end } = terminal;
+        let end = Box::pin(async move {
+            let end = end.await;
+            let noted = self.note_end(&execution, end.as_ref().ok()).await?;
+            end?;
+            Ok(noted.unwrap_or(execution))
+        });
+        Shell { output, input, size, end }
+    }
+}
