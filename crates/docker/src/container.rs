@@ -18,6 +18,7 @@ use bollard::models::{
 
 use crate::inside::RunnerMounts;
 use crate::labels::{labels, name};
+use crate::seccomp;
 
 /// `nobody`, who keeps the container alive.
 pub(crate) const GUARD: &str = "65534:65534";
@@ -73,7 +74,7 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
     HostConfig {
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), seccomp::OPTION.clone()]),
         readonly_rootfs: Some(true),
         init: Some(surroundings.runner.is_none()),
         ipc_mode: Some("private".to_owned()),

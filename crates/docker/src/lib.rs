@@ -18,6 +18,7 @@ mod kill;
 mod labels;
 mod network;
 mod runtime;
+mod seccomp;
 mod verify;
 
 pub use endpoint::{Endpoint, EndpointError};

@@ -9,6 +9,7 @@ use bollard::models::{ContainerInspectResponse, HostConfig, SystemInfo};
 
 use crate::container::{first_user, memory_bytes, nano_cpus, network_mode};
 use crate::inside::{RunnerPlace, is_ours};
+use crate::seccomp;
 
 /// What is not in force, in words; nothing when all is.
 pub(crate) fn missing(
@@ -38,11 +39,7 @@ pub(crate) fn missing(
         ("privileged mode being off", host.privileged == Some(false)),
         ("all capabilities dropped", has(&host.cap_drop, "ALL") && is_empty(&host.cap_add)),
         ("no-new-privileges", has(&host.security_opt, "no-new-privileges")),
-        (
-            "the seccomp profile",
-            seccomp_is_on
-                && !host.security_opt.iter().flatten().any(|option| option.contains("unconfined")),
-        ),
+        ("the seccomp profile", seccomp_is_on && has(&host.security_opt, &seccomp::OPTION)),
         ("a read-only root file system", host.readonly_rootfs == Some(true)),
         ("an init process", has_runner || host.init == Some(true)),
         ("a private IPC namespace", host.ipc_mode.as_deref() == Some("private")),
@@ -174,7 +171,9 @@ mod tests {
             |host| host.privileged = Some(true),
             |host| host.cap_drop = None,
             |host| host.cap_add = Some(vec!["SYS_ADMIN".to_owned()]),
-            |host| host.security_opt = None,
+            |host| drop(host.security_opt.as_mut().unwrap().remove(0)),
+            |host| drop(host.security_opt.as_mut().unwrap().remove(1)),
+            |host| host.security_opt.as_mut().unwrap()[1] = "seccomp=unconfined".to_owned(),
             |host| host.readonly_rootfs = Some(false),
             |host| host.init = None,
             |host| host.ipc_mode = Some("host".to_owned()),

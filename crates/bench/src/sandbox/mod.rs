@@ -9,10 +9,13 @@ mod lifecycle;
 mod place;
 mod runtime;
 
+use std::time::Duration;
+
 use crate::row::{Row, Subject, Target, Unit};
 use crate::times::Times;
 use crate::{Effort, Outcome};
 use place::Place;
+use runtime::Idle;
 
 /// How much of everything is done.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +59,21 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let lifecycle = lifecycle::measure(&place, amount).await?;
     Ok(vec![
         row("create + start", &runtime.create, "bare Docker API", None),
-        row("exec `true`", &runtime.exec, "bare exec", None),
+        row(
+            "exec `true`",
+            &runtime.exec,
+            "bare exec",
+            Some(Target::P50Below(Duration::from_micros(1_500))),
+        ),
+        row("100 MB of output", &runtime.output, "bare exec", Some(Target::Ratio(1.0))),
+        memory_row(runtime.idle),
         row("remove", &runtime.remove, "bare remove", None),
-        row("execute `true`, full path", &lifecycle.execute, "bare exec", Some(Target::Ratio(1.3))),
+        row(
+            "execute `true`, full path",
+            &lifecycle.execute,
+            "bare exec",
+            Some(Target::Ratio(0.05)),
+        ),
         row(
             "create + attach + first command",
             &lifecycle.first,
@@ -66,6 +81,18 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             Some(Target::RatioLater(1.15)),
         ),
     ])
+}
+
+/// What a sandbox in which nothing runs holds in memory beside files: its first process.
+fn memory_row(Idle { ours, baseline }: Idle) -> Row {
+    let subject = Subject {
+        area: "sandbox",
+        name: "resident, idle".to_owned(),
+        unit: Unit::Mebibytes,
+        baseline: "init and sleep",
+        target: Some(Target::MoreByAtMost(3.0)),
+    };
+    Row::plain(subject, ours, baseline)
 }
 
 fn row(name: &'static str, times: &Times, baseline: &'static str, target: Option<Target>) -> Row {

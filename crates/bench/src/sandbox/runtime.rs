@@ -19,18 +19,36 @@ pub(super) struct Measured {
     pub(super) create: Times,
     pub(super) exec: Times,
     pub(super) remove: Times,
+    pub(super) output: Times,
+    pub(super) idle: Idle,
 }
+
+/// The resident memory of a sandbox's processes when no command runs, in MiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Idle {
+    pub(super) ours: f64,
+    pub(super) baseline: f64,
+}
+
+/// Writes 100 MB as fast as it can.
+const WRITE: [&str; 3] = ["head", "-c100000000", "/dev/zero"];
 
 /// Measures them, one sandbox of each side at a time.
 pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Measured> {
-    let mut measured =
-        Measured { create: Times::new()?, exec: Times::new()?, remove: Times::new()? };
+    let mut measured = Measured {
+        create: Times::new()?,
+        exec: Times::new()?,
+        remove: Times::new()?,
+        output: Times::new()?,
+        idle: Idle::default(),
+    };
     for turn in 0..2 {
         measured.a_sandbox_of_each(place, turn, amount.commands).await?;
     }
     measured.create.forget();
     measured.exec.forget();
     measured.remove.forget();
+    measured.output.forget();
     for turn in 0..amount.rounds * amount.sandboxes {
         measured.a_sandbox_of_each(place, turn, amount.commands).await?;
     }
@@ -56,11 +74,24 @@ impl Measured {
         for command in 0..commands {
             for side in order(command) {
                 match side {
-                    Side::Ours => self.exec.ours(exec(place, &ours, &spec)).await?,
+                    Side::Ours => self.exec.ours(exec(place, &ours, &spec, &["true"])).await?,
                     Side::Baseline => {
                         let work = place.bare.exec(&bare, spec.user, &[], &["true"]);
                         self.exec.baseline(work).await?;
                     }
+                }
+            }
+        }
+        self.idle = Idle {
+            ours: place.bare.resident(ours.as_str()).await?,
+            baseline: place.bare.resident(&bare).await?,
+        };
+        for side in order(turn) {
+            match side {
+                Side::Ours => self.output.ours(exec(place, &ours, &spec, &WRITE)).await?,
+                Side::Baseline => {
+                    let work = place.bare.exec(&bare, spec.user, &[], &WRITE);
+                    self.output.baseline(work).await?;
                 }
             }
         }
@@ -80,22 +111,25 @@ async fn create(place: &Place, spec: &SandboxSpec) -> Outcome<SandboxId> {
     Ok(sandbox)
 }
 
-async fn exec(place: &Place, sandbox: &SandboxId, spec: &SandboxSpec) -> Outcome {
+async fn exec(place: &Place, sandbox: &SandboxId, spec: &SandboxSpec, argv: &[&str]) -> Outcome {
     let execution = place.ids.execution_id(SystemClock.now());
     let folder = place.home().user().join("output").join(execution.as_str());
     let request = ExecRequest {
         execution,
-        argv: vec!["true".to_owned()],
+        argv: argv.iter().map(ToString::to_string).collect(),
         user: spec.user,
         cwd: paths::WORKSPACE.to_owned(),
         env: Vec::new(),
         stdin: None,
         limit: Duration::from_mins(1),
-        output: OutputPlace { folder, keep_bytes: 1 << 20 },
+        output: OutputPlace { folder, keep_bytes: 1 << 30 },
     };
     let (progress, _) = watch::channel(None);
-    match place.runtime.exec(sandbox, request, &progress).await?.exit {
+    let kept = request.output.folder.clone();
+    let end = place.runtime.exec(sandbox, request, &progress).await?;
+    std::fs::remove_dir_all(kept)?;
+    match end.exit {
         CommandExit::Code(0) => Ok(()),
-        exit => Err(format!("`true` ended with {exit:?}").into()),
+        exit => Err(format!("{argv:?} ended with {exit:?}").into()),
     }
 }

@@ -1,7 +1,7 @@
 //! Every default of R51, in what the engine says and in what a command finds (R51, R97).
 
 use armor_core::id::SandboxId;
-use armor_core::sandbox::{NetworkMode, Runtime};
+use armor_core::sandbox::{CommandExit, NetworkMode, Runtime};
 use armor_testkit::{engine, require_engine};
 use bollard::models::ContainerInspectResponse;
 
@@ -26,8 +26,10 @@ async fn engine_inspection_shows_every_default_in_force() {
     assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
     assert!(host.cap_add.unwrap_or_default().is_empty());
     assert_eq!(host.privileged, Some(false));
-    // No option turns the default seccomp profile off.
-    assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+    // A profile of our own for system calls.
+    let options = host.security_opt.unwrap();
+    assert_eq!((options.len(), options[0].as_str()), (2, "no-new-privileges"));
+    assert!(options[1].starts_with("seccomp={"), "{}", options[1]);
     // A read-only root, memory where something has to be written.
     assert_eq!(host.readonly_rootfs, Some(true));
     let tmp = &host.tmpfs.unwrap()["/tmp"];
@@ -144,6 +146,22 @@ async fn engine_escapes_that_are_tried_do_not_succeed() {
     place.sh(&sandbox, "for signal in TERM INT HUP STOP KILL; do kill -$signal 1; done").await;
     assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
     assert_eq!(first().await, before);
+}
+
+// R51: stricter than the engine's default where that breaks nothing.
+#[tokio::test]
+async fn engine_the_first_process_keeps_its_priority_and_others_can_change_their_own() {
+    require_engine!();
+    let place = Place::new();
+    let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+    let changes = ["renice -n 5 -p", "taskset -p 1", "ionice -c 3 -p"];
+    for change in changes {
+        let of = async |process: &str| place.sh(&sandbox, &format!("{change} {process}")).await;
+        let (own, first) = (of("$$").await, of("1").await);
+        assert_eq!(own.exit, CommandExit::Code(0), "{change}: {}", own.stderr);
+        assert_ne!(first.exit, CommandExit::Code(0), "{change}: {}", first.stdout);
+        assert!(first.stderr.contains("not permitted"), "{change}: {}", first.stderr);
+    }
 }
 
 #[tokio::test]
