@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use armor_output::Written;
@@ -16,8 +15,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use crate::attendant::Attendant;
 use crate::capture::{Capture, Given};
-use crate::orders::{Exited, Order, Report, Run, SUPERVISE};
+use crate::orders::{Exited, Order, Report, Run};
 use crate::{memory, processes};
 
 /// How long a supervisor may take to kill all that is left of a command. Somebody may have stopped
@@ -67,12 +67,13 @@ enum Progress {
 }
 
 impl Execution {
-    /// Starts a supervisor and orders the command. Gives the host's end of a terminal, too.
+    /// Orders a supervisor to start the command. Gives the host's end of a terminal, too.
     ///
     /// # Errors
     /// When descriptors are missing, or a limit of the system is reached.
     pub(crate) fn start(
         start: Start,
+        attendant: Attendant,
         descriptors: &mut VecDeque<OwnedFd>,
     ) -> io::Result<(Self, Option<OwnedFd>)> {
         let (capture, given, host_end) = match &start.io {
@@ -85,8 +86,6 @@ impl Execution {
                 (None, given, Some(host_end))
             }
         };
-        let (line, theirs) = UnixStream::pair()?;
-        line.set_nonblocking(true)?;
         let run = Run {
             argv: start.argv,
             cwd: start.cwd,
@@ -95,15 +94,10 @@ impl Execution {
             terminal: host_end.is_some(),
         };
         let run = in_memory(&serde_json::to_vec(&run)?)?;
-        let supervisor = Command::new("/proc/self/exe")
-            .arg(SUPERVISE)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let Attendant { pid, line } = attendant;
         let execution = Self {
             name: start.execution,
-            supervisor: Supervisor::There(supervisor.id().cast_signed()),
+            supervisor: Supervisor::There(pid),
             line,
             decoder: Decoder::default(),
             capture,

@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stderr, reason = "what it cannot tell a host goes to the container's log")]
 
+mod attendant;
 mod capture;
 mod connection;
 mod execution;

@@ -18,6 +18,7 @@ use rustix::process::{
     DumpableBehavior, WaitOptions, getpid, set_child_subreaper, set_dumpable_behavior, wait,
 };
 
+use crate::attendant::Attendant;
 use crate::connection::Connection;
 use crate::execution::{Execution, Supervisor};
 use crate::processes;
@@ -81,6 +82,8 @@ struct Server {
     spare: Option<File>,
     connections: BTreeMap<u64, Connection>,
     executions: BTreeMap<u64, Execution>,
+    /// A supervisor for the next command.
+    attendant: Option<Attendant>,
     last: u64,
     /// When to look for what dead supervisors left.
     sweep: Option<Instant>,
@@ -122,6 +125,7 @@ impl Server {
             spare: Some(File::open("/dev/null")?),
             connections: BTreeMap::new(),
             executions: BTreeMap::new(),
+            attendant: None,
             last: 0,
             sweep: None,
             stopping: false,
@@ -162,7 +166,17 @@ impl Server {
         self.end_what_is_due();
         self.sweep();
         self.tell_hosts();
+        self.prepare();
         Ok(())
+    }
+
+    /// Has a supervisor for the next command ready, when no command waits for its own.
+    fn prepare(&mut self) {
+        let is_idle = self.executions.values().all(Execution::has_started);
+        if self.attendant.is_none() && is_idle && !self.stopping {
+            // Where none can be started now, the next command's start says why.
+            self.attendant = Attendant::start().ok();
+        }
     }
 
     fn time_left(&self) -> Option<Timespec> {
@@ -208,13 +222,12 @@ impl Server {
     }
 
     fn supervisors(&self) -> Vec<i32> {
-        let supervisors = self.executions.values().map(Execution::supervisor);
-        supervisors
-            .filter_map(|supervisor| match supervisor {
+        let supervisors =
+            self.executions.values().filter_map(|execution| match execution.supervisor() {
                 Supervisor::There(pid) => Some(pid),
                 Supervisor::Gone { .. } => None,
-            })
-            .collect()
+            });
+        supervisors.chain(self.attendant.as_ref().map(|attendant| attendant.pid)).collect()
     }
 
     /// Forgets an execution of which nothing is left.
@@ -278,6 +291,9 @@ impl Server {
                 Err(rustix::io::Errno::INTR) => continue,
                 Ok(None) | Err(_) => return,
             };
+            if self.attendant.as_ref().is_some_and(|attendant| attendant.pid == pid) {
+                self.attendant = None;
+            }
             let mut executions = self.executions.iter_mut();
             let of =
                 executions.find(|(_, execution)| execution.supervisor() == Supervisor::There(pid));
@@ -356,7 +372,16 @@ impl Server {
                 if taken { "there is one of that name" } else { "the sandbox is stopping" };
             return connection.answer(&Answer::Refused { reason: reason.to_owned() });
         }
-        let (execution, host_end) = match Execution::start(start, &mut descriptors) {
+        let attendant = match self.attendant.take() {
+            Some(attendant) => {
+                attendant.wake();
+                Ok(attendant)
+            }
+            None => Attendant::start(),
+        };
+        let started =
+            attendant.and_then(|attendant| Execution::start(start, attendant, &mut descriptors));
+        let (execution, host_end) = match started {
             Ok(started) => started,
             Err(error) => {
                 let reason = processes::why_not_started(&error);

@@ -16,6 +16,8 @@ use bollard::query_parameters::RemoveContainerOptionsBuilder;
 
 /// Whose the runner and all commands are.
 const USER: u32 = 10_001;
+/// The processes of a sandbox in which nothing runs.
+pub(crate) const IDLE: usize = 2;
 const INSIDE: &str = "/run/armor";
 
 /// A container with a runner. It is removed when this is dropped.
@@ -192,9 +194,9 @@ impl Sandbox {
         found.processes.unwrap().len()
     }
 
-    /// Waits until only the runner is left.
+    /// Waits until only the runner is left, and the supervisor that waits for the next command.
     pub(crate) async fn until_empty(&self) {
-        let empty = async { while self.processes().await > 1 {} };
+        let empty = async { while self.processes().await > IDLE {} };
         tokio::time::timeout(std::time::Duration::from_secs(30), empty).await.unwrap();
     }
 }

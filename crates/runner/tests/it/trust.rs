@@ -69,7 +69,7 @@ async fn engine_stopping_the_supervisor_does_not_lift_the_time_limit() {
     let line = "(setsid sleep 1000 &); sleep 1000 & kill -STOP $PPID; sleep 1000";
     let ran = sandbox.run("e1", Ask { limit_ms: Some(300), ..sh(line) }).await;
     assert_eq!((ran.end.cause, ran.end.code), (Cause::TimedOut, None));
-    assert_eq!(sandbox.processes().await, 1);
+    sandbox.until_empty().await;
 }
 
 #[tokio::test]
