@@ -4,7 +4,7 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 
-use armor::commands::{Console, PersonsTerminal};
+use armor::commands::{Console, PersonsTerminal, TerminalKind};
 use armor::sandbox::{OutputChunk, StreamKind, TerminalSize};
 use armor::{Environment, Progress};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -66,9 +66,19 @@ impl Console for Terminal {
             && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    fn terminal(&self) -> Option<PersonsTerminal> {
-        // What the terminal is cannot be told: then it is taken for none.
-        raw_terminal().ok().flatten()
+    fn terminal(&self) -> Option<TerminalKind> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() || !io::stdout().is_terminal() {
+            return None;
+        }
+        // One whose size cannot be told is taken for none.
+        let size = size_of(&stdin).ok()?;
+        let name = Environment::of_process().get("TERM").unwrap_or("xterm").to_owned();
+        Some(TerminalKind { size, name })
+    }
+
+    fn take_terminal(&self) -> io::Result<PersonsTerminal> {
+        raw_terminal()
     }
 
     fn stdin(&self) -> io::Result<Vec<u8>> {
@@ -79,11 +89,8 @@ impl Console for Terminal {
 }
 
 /// Standard input and output as one terminal that passes on each key.
-fn raw_terminal() -> io::Result<Option<PersonsTerminal>> {
+fn raw_terminal() -> io::Result<PersonsTerminal> {
     let stdin = io::stdin();
-    if !stdin.is_terminal() || !io::stdout().is_terminal() {
-        return Ok(None);
-    }
     let before = tcgetattr(&stdin)?;
     let mut raw = before.clone();
     raw.make_raw();
@@ -98,13 +105,12 @@ fn raw_terminal() -> io::Result<Option<PersonsTerminal>> {
         }
     });
     tcsetattr(&stdin, OptionalActions::Now, &raw)?;
-    Ok(Some(PersonsTerminal {
+    Ok(PersonsTerminal {
         input: Box::new(tokio::io::stdin()),
         output: Box::new(tokio::io::stdout()),
         size,
-        term: Environment::of_process().get("TERM").unwrap_or("xterm").to_owned(),
         restore: Box::new(Restore(before)),
-    }))
+    })
 }
 
 fn size_of(terminal: &io::Stdin) -> io::Result<TerminalSize> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use armor::commands::{Call, ClosedCall, CommandError, ExitStatus, Outcome, Run};
 use armor::{Armor, Environment};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -94,16 +95,22 @@ async fn to_its_end(
     })
 }
 
-/// Waits for Ctrl-C and lets the command end by itself; returns when it takes too long for that, or
-/// at a second Ctrl-C.
+/// Waits for Ctrl-C, or what else asks a program to end, and lets the command end by itself; returns
+/// when it takes too long for that, or at a second such signal.
 async fn interrupted(cancelled: &CancellationToken) {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     // Without signals there is nothing to wait for.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    let Ok(mut signals) = kinds.into_iter().map(signal).collect::<Result<Vec<_>, _>>() else {
+        return std::future::pending().await;
+    };
+    let mut asked = async || {
+        let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(waits).await;
+    };
+    asked().await;
     cancelled.cancel();
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
+        () = asked() => {}
         () = tokio::time::sleep(GRACE) => {}
     }
 }

@@ -12,7 +12,7 @@ use armor_core::id::{IdSource, RandomIds};
 use armor_core::job::Handler;
 use armor_core::sandbox::{Images, Runtime, UserIds};
 use armor_core::time::{Clock, SystemClock};
-use armor_docker::{DockerImages, DockerRuntime, Endpoint, Engine};
+use armor_docker::{DockerImages, DockerRuntime, Endpoint, Engine, RunnerFolders};
 use armor_events::{Bus, Consumers, Pattern, Subscription};
 use armor_git::{Allowed, Git};
 use armor_jobs::{RetryPolicy, WorkerSettings, Workers};
@@ -117,7 +117,7 @@ impl Builder {
         let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(
             engine.clone(),
             registry.home_id().clone(),
-            Some(home.join("runners")),
+            Some(RunnerFolders { files: home.join("runners"), trash: home.join("trash") }),
         ));
         let images: Arc<dyn Images> =
             Arc::new(DockerImages::new(engine, home.join("locks").join(".images")));

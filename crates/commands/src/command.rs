@@ -148,9 +148,20 @@ pub trait Console: Progress {
     /// What the command in a sandbox is to read.
     fn stdin(&self) -> std::io::Result<Vec<u8>>;
 
-    /// The person's terminal, for as long as it is kept: each key as it is typed. None where there is
-    /// none.
-    fn terminal(&self) -> Option<PersonsTerminal>;
+    /// The person's terminal; none where there is none.
+    fn terminal(&self) -> Option<TerminalKind>;
+
+    /// Takes the person's terminal, for as long as it is kept: each key as it is typed.
+    fn take_terminal(&self) -> std::io::Result<PersonsTerminal>;
+}
+
+/// What a terminal is.
+#[derive(Debug, Clone)]
+pub struct TerminalKind {
+    /// How large it is.
+    pub size: TerminalSize,
+    /// What kind it is, such as `xterm`.
+    pub name: String,
 }
 
 /// A person's terminal. When it is dropped, it is as it was before.
@@ -161,15 +172,13 @@ pub struct PersonsTerminal {
     pub output: Box<dyn AsyncWrite + Send + Unpin>,
     /// How large it is.
     pub size: watch::Receiver<TerminalSize>,
-    /// What kind it is, such as `xterm`.
-    pub term: String,
     /// Puts it back when it is dropped.
     pub restore: Box<dyn std::any::Any + Send>,
 }
 
 impl std::fmt::Debug for PersonsTerminal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PersonsTerminal").field("term", &self.term).finish_non_exhaustive()
+        f.debug_struct("PersonsTerminal").finish_non_exhaustive()
     }
 }
 

@@ -96,9 +96,17 @@ async fn follow(call: Call, execution: Execution) -> Result<Outcome, CommandErro
             }
         }
     };
-    let following = call.context.lifecycle.follow_execution(execution, live);
-    let (ended, ()) = tokio::join!(following, show);
-    shown(&call, &ended?)
+    let following = call.context.lifecycle.follow_execution(execution.clone(), live);
+    let (mut following, mut show) = (std::pin::pin!(following), std::pin::pin!(show));
+    tokio::select! {
+        ended = &mut following => {
+            show.await;
+            shown(&call, &ended?)
+        }
+        // Nobody reads it any more, or nobody wants it.
+        () = &mut show => shown(&call, &execution),
+        () = call.cancelled.cancelled() => shown(&call, &execution),
+    }
 }
 
 fn shown(call: &Call, execution: &Execution) -> Result<Outcome, CommandError> {

@@ -29,7 +29,7 @@ pub mod wire;
 pub use arguments::{Argument, Arguments, Kind};
 pub use command::{
     COMMANDS, Call, ClosedCall, ClosedHome, Command, Console, Context, GROUPS, Outcome,
-    PersonsTerminal, Run,
+    PersonsTerminal, Run, TerminalKind,
 };
 pub use error::CommandError;
 pub use exit::ExitStatus;

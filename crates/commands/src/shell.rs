@@ -10,10 +10,13 @@ use crate::arguments::{Argument, Kind};
 use crate::exec::{agent_of, exit_of};
 use crate::task::TASK;
 use crate::wire::ExecutionSummary;
-use crate::{Call, Command, CommandError, Outcome, Run};
+use crate::{Call, Command, CommandError, Outcome, Run, TerminalKind};
 
 /// How long what the shell showed last may take to come, when others may still show something.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// How long a shell that shows nothing any more may take to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) const COMMAND: Command = Command {
     name: "shell",
@@ -37,10 +40,13 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     if task.agent.is_none() && matches!(task.status, TaskStatus::Pending | TaskStatus::Running) {
         lifecycle.attach(reference, agent.clone(), call.console.as_ref()).await?;
     }
-    let mut person = call.console.terminal().ok_or(CommandError::NoTerminal)?;
-    let size = *person.size.borrow_and_update();
-    let shell = lifecycle.shell(reference, &agent, &person.term, size).await?;
-    let Shell { mut output, mut input, size, mut end } = shell;
+    let TerminalKind { size, name } = call.console.terminal().ok_or(CommandError::NoTerminal)?;
+    let shell = lifecycle.shell(reference, &agent, &name, size).await?;
+    let Shell { mut output, mut input, size, execution, mut end } = shell;
+    // Not before, or nobody would hear Ctrl-C meanwhile.
+    let take = call.console.take_terminal();
+    let mut person =
+        take.map_err(|source| CommandError::Io { action: "take the terminal", source })?;
 
     let typed = tokio::io::copy(&mut person.input, &mut input);
     let shown = tokio::io::copy(&mut output, &mut person.output);
@@ -53,9 +59,16 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let (mut typed, mut shown) = (std::pin::pin!(typed), std::pin::pin!(shown));
     let mut resized = std::pin::pin!(resized);
     let (mut is_typed, mut is_shown) = (false, false);
+    let stopped = call.cancelled.clone();
     let ended = loop {
         tokio::select! {
             ended = &mut end => break ended,
+            // When nobody is left who could show anything, it ends soon, or somebody has stopped
+            // what watches over it.
+            () = tokio::time::sleep(END_LIMIT), if is_shown => {
+                break lifecycle.kill_execution(execution).await;
+            }
+            () = stopped.cancelled() => break lifecycle.kill_execution(execution).await,
             // Either may end before the shell does.
             _ = &mut typed, if !is_typed => is_typed = true,
             _ = &mut shown, if !is_shown => is_shown = true,

@@ -154,7 +154,11 @@ impl Attended<'_> {
             loop {
                 tokio::select! {
                     goes_on = self.next() => if !goes_on { return Ok(()) },
-                    outcome = &mut killing, if killed.is_none() => killed = Some(outcome?),
+                    outcome = &mut killing, if killed.is_none() => match outcome {
+                        // As such, it would say that the command was not started.
+                        Err(RuntimeError::SandboxGone { .. }) => killed = Some(true),
+                        outcome => killed = Some(outcome?),
+                    },
                     () = &mut again, if killed.is_some() => break,
                 }
             }

@@ -6,13 +6,15 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use armor_core::id::SandboxId;
 use armor_core::sandbox::{RuntimeError, RuntimeInfo};
 use bollard::errors::Error;
-use bollard::models::SystemInfo;
+use bollard::models::{ContainerInspectResponse, SystemInfo};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::OnceCell;
 
 use crate::Endpoint;
+use crate::exec::gone_if_not_there;
 
 /// The API of Docker Engine 20.10, the oldest that the tests run on.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -109,6 +111,17 @@ impl Engine {
         }
         let info = self.call("describe itself", docker.info()).await?;
         Ok(Connected { docker, patient: connect(LONG)?, info })
+    }
+
+    /// What the engine says of a sandbox's container.
+    pub(crate) async fn inspect(
+        &self,
+        sandbox: &SandboxId,
+    ) -> Result<ContainerInspectResponse, RuntimeError> {
+        let docker = self.docker().await?;
+        let inspected = docker.inspect_container(sandbox.as_str(), None);
+        let inspected = self.call("look at a container", inspected).await;
+        inspected.map_err(|error| gone_if_not_there(sandbox, error))
     }
 
     /// Waits for an answer, but not longer than allowed.

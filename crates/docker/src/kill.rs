@@ -43,10 +43,9 @@ pub(crate) async fn kill(
         let run = exec::run(engine, sandbox, script(execution, user), None);
         match tokio::time::timeout(SCRIPT_LIMIT, run).await {
             // With the sandbox, all its processes are gone.
-            Ok(
-                Ok(CommandExit::Code(0) | CommandExit::SandboxLost)
-                | Err(RuntimeError::SandboxGone { .. }),
-            ) => return Ok(true),
+            Ok(Ok(CommandExit::Code(0) | CommandExit::SandboxLost)) => return Ok(true),
+            // Gone, or it stands still.
+            Ok(Err(error @ RuntimeError::SandboxGone { .. })) => return Err(error),
             // The image has no shell.
             Ok(Ok(CommandExit::NotFound)) => break,
             // Where the limits are full, the script itself may be hard to start.

@@ -24,5 +24,6 @@ mod verify;
 pub use endpoint::{Endpoint, EndpointError};
 pub use engine::Engine;
 pub use images::DockerImages;
+pub use inside::RunnerFolders;
 pub use labels::{HOME_LABEL, TASK_LABEL};
 pub use runtime::DockerRuntime;

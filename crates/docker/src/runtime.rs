@@ -1,13 +1,13 @@
 //! [`Runtime`] on Docker Engine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::container::{self, Surroundings};
 use crate::engine::{Engine, status};
 use crate::exec::{engine_broke, gone_if_not_there};
-use crate::inside::{self, Inside, Outcome, is_ours};
+use crate::inside::{self, Inside, Outcome, RunnerFolders, is_ours};
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::{attended, kill, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
@@ -21,14 +21,17 @@ use bollard::models::{ContainerConfig, ContainerSummary, ContainerSummaryStateEn
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptionsBuilder,
     DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StatsOptionsBuilder,
-    StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
 
 /// The most that is taken out of a sandbox in one copy, in bytes.
 const COPY_LIMIT: usize = 256 << 20;
+
+/// How long a runner may take to listen before its sandbox is restarted.
+const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Sandboxes of one home on one engine.
 #[derive(Debug)]
@@ -39,10 +42,10 @@ pub struct DockerRuntime {
 }
 
 impl DockerRuntime {
-    /// Sandboxes of `home` on `engine`, each with a program of ours as its first process, whose files
-    /// are below `runners`: where the engine can run it. Without such a folder no sandbox has it.
-    /// Nothing is asked of the engine yet.
-    pub fn new(engine: Arc<Engine>, home: HomeId, runners: Option<PathBuf>) -> Self {
+    /// Sandboxes of `home` on `engine`, each with a program of ours as its first process, where the
+    /// engine can run it. Without folders for that no sandbox has it. Nothing is asked of the engine
+    /// yet.
+    pub fn new(engine: Arc<Engine>, home: HomeId, runners: Option<RunnerFolders>) -> Self {
         let inside = Inside::new(engine.clone(), runners);
         Self { engine, home, inside }
     }
@@ -66,14 +69,37 @@ impl DockerRuntime {
 
     /// Ends every process of a sandbox.
     async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        self.stop(sandbox, Duration::ZERO).await?;
         self.inside.before_restart(sandbox).await?;
-        let options = RestartContainerOptionsBuilder::new().t(0).build();
         let docker = self.engine.docker().await?;
-        let restarted = docker.restart_container(sandbox.as_str(), Some(options));
-        self.engine.call("restart a container", restarted).await?;
-        let container = docker.inspect_container(sandbox.as_str(), None);
-        let container = self.engine.call("look at a container", container).await?;
-        self.inside.after_start(sandbox, &container).await
+        let started = docker.start_container(sandbox.as_str(), None);
+        self.engine.call("start a container", started).await?;
+        let container = self.engine.inspect(sandbox).await?;
+        self.inside.after_start(sandbox, &container, self.engine.timeout()).await
+    }
+
+    /// Kills an execution. False when that does not get through.
+    async fn try_kill(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        user: UserIds,
+    ) -> Result<bool, RuntimeError> {
+        match self.inside.kill(sandbox, execution).await {
+            Ok(Some(killed)) => Ok(killed),
+            Ok(None) => kill::kill(&self.engine, sandbox, execution, user).await,
+            // Its runner does not answer, for whatever reason. The engine does.
+            Err(RuntimeError::Engine { .. } | RuntimeError::Timeout { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_paused(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+        match self.engine.inspect(sandbox).await {
+            Ok(container) => Ok(container.state.and_then(|state| state.paused) == Some(true)),
+            Err(RuntimeError::SandboxGone { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn containers(&self, task: Option<&TaskId>) -> Result<Vec<Sandbox>, RuntimeError> {
@@ -140,7 +166,7 @@ impl Runtime for DockerRuntime {
 
     async fn start(&self, sandbox: &SandboxId, spec: &SandboxSpec) -> Result<(), RuntimeError> {
         let docker = self.engine.docker().await?;
-        self.inside.before_start(spec)?;
+        self.inside.before_start(sandbox, spec).await?;
         self.engine
             .call("start a container", docker.start_container(sandbox.as_str(), None))
             .await
@@ -148,11 +174,7 @@ impl Runtime for DockerRuntime {
                 Some(404) => RuntimeError::SandboxGone { sandbox: sandbox.to_string() },
                 _ => error,
             })?;
-        let container = self
-            .engine
-            .call("look at a container", docker.inspect_container(sandbox.as_str(), None))
-            .await
-            .map_err(|error| gone_if_not_there(sandbox, error))?;
+        let container = self.engine.inspect(sandbox).await?;
         let missing = verify::missing(
             &self.home,
             spec,
@@ -165,7 +187,14 @@ impl Runtime for DockerRuntime {
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }
         if container.state.as_ref().and_then(|state| state.running) == Some(true) {
-            self.inside.after_start(sandbox, &container).await
+            match self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await {
+                // Somebody has taken its socket away, perhaps long ago.
+                Err(RuntimeError::Engine { .. } | RuntimeError::Timeout { .. }) => {
+                    tracing::warn!(%sandbox, "restarting the sandbox, whose runner does not answer");
+                    self.restart(sandbox).await
+                }
+                started => started,
+            }
         } else if is_ours(&container) {
             Err(engine_broke("keep the container running", "its program has ended"))
         } else {
@@ -214,8 +243,8 @@ impl Runtime for DockerRuntime {
                 Err(error) => return Err(error),
             }
         }
-        self.inside.forget(task, &ids)?;
-        network::remove(&self.engine, &self.home, task).await
+        network::remove(&self.engine, &self.home, task).await?;
+        self.inside.forget(task, &ids)
     }
 
     async fn find(&self, task: &TaskId) -> Result<Option<Sandbox>, RuntimeError> {
@@ -235,7 +264,11 @@ impl Runtime for DockerRuntime {
         match self.inside.run(sandbox, &request, progress).await? {
             Some(Outcome::Ended(end)) => Ok(end),
             Some(Outcome::Overdue) => {
-                self.restart(sandbox).await?;
+                match self.restart(sandbox).await {
+                    // As such, it would say that the command was not started.
+                    Ok(()) | Err(RuntimeError::SandboxGone { .. }) => {}
+                    Err(error) => return Err(error),
+                }
                 let written = progress.borrow().unwrap_or_default();
                 Ok(CommandEnd { exit: CommandExit::TimedOut, written, usage: None, at: None })
             }
@@ -278,11 +311,17 @@ impl Runtime for DockerRuntime {
         execution: &ExecutionId,
         user: UserIds,
     ) -> Result<(), RuntimeError> {
-        let killed = match self.inside.kill(sandbox, execution).await {
-            Ok(Some(killed)) => killed,
-            Ok(None) => kill::kill(&self.engine, sandbox, execution, user).await?,
+        let mut killed = self.try_kill(sandbox, execution, user).await;
+        if matches!(killed, Err(RuntimeError::SandboxGone { .. }))
+            && self.is_paused(sandbox).await?
+        {
+            // What stands still cannot be killed.
+            self.unpause(sandbox).await?;
+            killed = self.try_kill(sandbox, execution, user).await;
+        }
+        let killed = match killed {
             Err(RuntimeError::SandboxGone { .. }) => true,
-            Err(error) => return Err(error),
+            killed => killed?,
         };
         if !killed {
             tracing::warn!(%sandbox, %execution, "restarting the sandbox to end a command");

@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::container::{self, Surroundings};
-    use crate::inside::RunnerMounts;
+    use crate::inside::{RunnerFolders, RunnerMounts};
 
     fn spec() -> SandboxSpec {
         SandboxSpec {
@@ -217,7 +217,10 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let (ours, other) = (folder.path().join("ours"), folder.path().join("other"));
-        let (ours, other) = (RunnerPlace::new(ours), RunnerPlace::new(other));
+        let place = |files: std::path::PathBuf| {
+            RunnerPlace::new(RunnerFolders { trash: files.join("trash"), files })
+        };
+        let (ours, other) = (place(ours), place(other));
         let container = obedient(&home, &spec, Some(ours.mounts(&spec.task).unwrap()));
         let found = |place| missing(&home, &spec, &container, &engine, place);
         assert_eq!(found(Some(&ours)), Vec::<&str>::new());

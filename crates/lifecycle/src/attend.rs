@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use armor_core::execution::Execution;
-use armor_core::id::ExecutionId;
-use armor_core::sandbox::{CommandProgress, OutputChunk, SandboxState};
+use armor_core::sandbox::{CommandProgress, OutputChunk, RuntimeError, SandboxState};
+use armor_persistence::StorageError;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::follow::follow;
+use crate::run::{KILL_AGAIN, KILL_LIMIT};
 use crate::{Lifecycle, LifecycleError};
 
 /// How often an execution is looked at whose end another process notes.
@@ -37,37 +39,52 @@ impl Lifecycle {
     /// # Errors
     /// When the registry or the runtime fails, or it cannot be killed.
     pub async fn kill_execution(&self, execution: Execution) -> Result<Execution, LifecycleError> {
-        if let Some(sandbox) = self.parts.runtime.find(&execution.task).await?
-            && sandbox.state != SandboxState::Stopped
-        {
-            let user = self.settings.user;
-            self.parts.runtime.kill(&sandbox.id, &execution.id, user).await?;
-        }
         let (progress, _) = watch::channel(None);
-        self.until_ended(execution, &progress).await
+        let mut ended = std::pin::pin!(self.until_ended(execution.clone(), &progress));
+        let give_up = Instant::now() + KILL_LIMIT;
+        while Instant::now() < give_up {
+            if let Some(sandbox) = self.parts.runtime.find(&execution.task).await?
+                && sandbox.state != SandboxState::Stopped
+            {
+                let user = self.settings.user;
+                self.parts.runtime.kill(&sandbox.id, &execution.id, user).await?;
+            }
+            // It may not even have been started when it was killed.
+            if let Ok(ended) = tokio::time::timeout(KILL_AGAIN, &mut ended).await {
+                return ended;
+            }
+        }
+        Err(RuntimeError::Timeout { action: "end a command that was killed", limit: KILL_LIMIT }
+            .into())
     }
 
-    /// Waits until somebody has noted the end of an execution: whoever watches it, or we, when that
-    /// one has died.
+    /// Waits until somebody has noted the end of an execution: whoever watches it, or we.
     async fn until_ended(
         &self,
         execution: Execution,
         progress: &CommandProgress,
     ) -> Result<Execution, LifecycleError> {
-        let (task, id): (_, ExecutionId) = (execution.task.clone(), execution.id.clone());
+        let (task, id) = (execution.task.clone(), execution.id.clone());
         let mut execution = execution;
         while execution.end.is_none() {
-            let folder = self.folder(&task).execution(&id);
-            if let Some(end) = self.parts.runtime.noted_end(&folder) {
-                self.note_end(&execution, Some(&end)).await?;
+            let end = self.observe(&execution, progress).await?;
+            if end.is_some() || !self.is_watched(&execution)? {
+                self.note_end(&execution, end.as_ref()).await?;
             } else {
+                // Only who watches it can tell. Perhaps it has written something.
                 progress.send_modify(|_| {});
                 tokio::time::sleep(LOOK_AGAIN).await;
-                // Who watches it may have died.
-                self.take_up().await?;
             }
             execution = self.parts.registry.execution(&task, &id).await?;
         }
         Ok(execution)
+    }
+
+    fn is_watched(&self, execution: &Execution) -> Result<bool, LifecycleError> {
+        let watched = self.parts.instances.is_alive(&execution.instance);
+        watched.map_err(|source| {
+            let path = self.folder(&execution.task).path().to_owned();
+            StorageError::Io { action: "look at an instance beside", path, source }.into()
+        })
     }
 }

@@ -7,7 +7,7 @@ use armor_core::error::Report;
 use armor_core::execution::{CommandLine, Execution};
 use armor_core::id::{AgentId, SandboxId};
 use armor_core::path::RelativePath;
-use armor_core::sandbox::{OutputChunk, paths};
+use armor_core::sandbox::{OutputChunk, RuntimeError, paths};
 use armor_core::task::Task;
 use armor_persistence::StorageError;
 use armor_persistence::output::Excerpt;
@@ -102,8 +102,15 @@ impl Lifecycle {
     /// # Errors
     /// As [`Self::execute`]; and when commands in the sandbox need a process of Armor.
     pub async fn begin(&self, reference: &str, request: Execute) -> Result<Begun, LifecycleError> {
-        let (run, sandbox) = self.prepared(reference, request).await?;
-        if !self.parts.runtime.outlives_us(&sandbox).await? {
+        let (run, mut sandbox) = self.prepared(reference, request).await?;
+        let outlives_us = match self.parts.runtime.outlives_us(&sandbox).await {
+            Err(error @ RuntimeError::SandboxGone { .. }) => {
+                sandbox = self.sandbox_made_again(&run.task, error).await?;
+                self.parts.runtime.outlives_us(&sandbox).await?
+            }
+            outlives_us => outlives_us?,
+        };
+        if !outlives_us {
             return Err(LifecycleError::NoBackground);
         }
         let execution = run.execution.clone();

@@ -23,9 +23,9 @@ use crate::{Execute, ExecutionReport, Lifecycle, LifecycleError};
 
 /// How long a killed command may take to be gone before it is killed again. It may not even have
 /// been started when it was killed for the first time.
-const KILL_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
 /// How long all of that may take.
-const KILL_LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const KILL_LIMIT: Duration = Duration::from_mins(1);
 
 /// An execution that is to run.
 pub(crate) struct Run {
@@ -105,7 +105,13 @@ impl Run {
             loop {
                 tokio::select! {
                     end = &mut running => return Ok(CommandEnd { exit: CommandExit::Killed, ..end? }),
-                    outcome = &mut killing, if killed.is_none() => killed = Some(outcome?),
+                    outcome = &mut killing, if killed.is_none() => {
+                        if let Err(error) = &outcome {
+                            let cause = armor_core::error::chain(error);
+                            tracing::warn!(execution = %self.execution.id, cause, "not killed yet");
+                        }
+                        killed = Some(outcome);
+                    }
                     () = &mut again, if killed.is_some() => break,
                 }
             }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use armor_core::execution::{CommandLine, Execution};
-use armor_core::id::AgentId;
+use armor_core::id::{AgentId, SandboxId};
 use armor_core::sandbox::{Pending, RuntimeError, Terminal, TerminalRequest, TerminalSize, paths};
+use armor_core::task::Task;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -21,6 +22,8 @@ pub struct Shell {
     pub input: Box<dyn AsyncWrite + Send + Unpin>,
     /// Takes a new size.
     pub size: watch::Sender<TerminalSize>,
+    /// Which execution it is.
+    pub execution: Execution,
     /// The execution, once it has ended, and that is noted.
     pub end: Pending<Result<Execution, LifecycleError>>,
 }
@@ -52,33 +55,43 @@ impl Lifecycle {
         let mut env = Self::own_variables(&execution);
         env.push(("TERM".to_owned(), term.to_owned()));
         let request = TerminalRequest { execution: execution.id.clone(), argv, cwd, env, size };
-        let runtime = &self.parts.runtime;
         let sandbox = self.sandbox_for_command(&task).await?;
         self.parts.registry.begin_execution(&execution, &[]).await?;
-        let terminal = match runtime.terminal(&sandbox, request.clone()).await {
-            Err(error @ RuntimeError::SandboxGone { .. }) => {
-                let sandbox = self.sandbox_made_again(&task, error).await?;
-                runtime.terminal(&sandbox, request).await
-            }
-            terminal => terminal,
-        };
-        match terminal {
+        match self.terminal(&task, &sandbox, request).await {
             Ok(terminal) => Ok(self.clone().shell_of(execution, terminal)),
             Err(error) => {
                 self.note_end(&execution, None).await?;
-                Err(error.into())
+                Err(error)
             }
+        }
+    }
+
+    /// A terminal, in a sandbox that is made again if it turns out to be gone.
+    async fn terminal(
+        &self,
+        task: &Task,
+        sandbox: &SandboxId,
+        request: TerminalRequest,
+    ) -> Result<Terminal, LifecycleError> {
+        let runtime = &self.parts.runtime;
+        match runtime.terminal(sandbox, request.clone()).await {
+            Err(error @ RuntimeError::SandboxGone { .. }) => {
+                let sandbox = self.sandbox_made_again(task, error).await?;
+                Ok(runtime.terminal(&sandbox, request).await?)
+            }
+            terminal => Ok(terminal?),
         }
     }
 
     fn shell_of(self, execution: Execution, terminal: Terminal) -> Shell {
         let Terminal { output, input, size, end } = terminal;
+        let noted = execution.clone();
         let end = Box::pin(async move {
             let end = end.await;
-            let noted = self.note_end(&execution, end.as_ref().ok()).await?;
+            let ended = self.note_end(&execution, end.as_ref().ok()).await?;
             end?;
-            Ok(noted.unwrap_or(execution))
+            Ok(ended.unwrap_or(execution))
         });
-        Shell { output, input, size, end }
+        Shell { output, input, size, execution: noted, end }
     }
 }

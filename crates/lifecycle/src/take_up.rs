@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use armor_core::execution::Execution;
 use armor_core::id::ExecutionId;
-use armor_core::sandbox::{CommandProgress, SandboxState};
+use armor_core::sandbox::{CommandEnd, CommandProgress, SandboxState};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
@@ -17,6 +17,9 @@ use crate::{Lifecycle, LifecycleError};
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a process that lasts looks for executions whose watcher died.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long a watcher may take to note an end that the sandbox has noted.
+const LONG_AGO: Duration = Duration::from_secs(30);
 
 /// The executions that this process took up, so that none is watched twice. Written by whoever looks
 /// for them, and by each watcher when it is done.
@@ -32,6 +35,8 @@ impl Lifecycle {
         let mut left = Vec::new();
         for execution in self.parts.registry.running_executions().await? {
             match self.parts.instances.is_alive(&execution.instance) {
+                // Its watcher lives, and could not note its end: the disk was full, perhaps.
+                Ok(true) if self.has_ended_long_ago(&execution) => left.push(execution),
                 Ok(true) => {}
                 Ok(false) => left.push(execution),
                 Err(error) => {
@@ -61,6 +66,12 @@ impl Lifecycle {
         }
     }
 
+    fn has_ended_long_ago(&self, execution: &Execution) -> bool {
+        let folder = self.folder(&execution.task).execution(&execution.id);
+        let end = self.parts.runtime.noted_end(&folder).and_then(|end| end.at);
+        end.is_some_and(|at| self.now().since(at) > LONG_AGO)
+    }
+
     fn is_first(&self, execution: &ExecutionId) -> bool {
         self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).insert(execution.clone())
     }
@@ -81,24 +92,33 @@ impl Lifecycle {
         let _known = heard.changed().await;
     }
 
-    /// Waits for the end of an execution that nobody watches, and notes it.
-    pub(crate) async fn until_noted(
+    async fn until_noted(
         &self,
         execution: &Execution,
         progress: &CommandProgress,
     ) -> Result<(), LifecycleError> {
+        let end = self.observe(execution, progress).await?;
+        self.note_end(execution, end.as_ref()).await?;
+        Ok(())
+    }
+
+    /// Waits for the end of an execution, as far as others than its watcher can see it: by its note,
+    /// or while it runs. None where nothing is known of it.
+    pub(crate) async fn observe(
+        &self,
+        execution: &Execution,
+        progress: &CommandProgress,
+    ) -> Result<Option<CommandEnd>, LifecycleError> {
         let runtime = &self.parts.runtime;
         let folder = self.folder(&execution.task).execution(&execution.id);
         let mut end = runtime.noted_end(&folder);
         if end.is_none()
             && let Some(sandbox) = runtime.find(&execution.task).await?
-            && sandbox.state != SandboxState::Stopped
+            && sandbox.state == SandboxState::Running
         {
             end = runtime.watch(&sandbox.id, &execution.id, &folder, progress).await?;
         }
-        // It may have been noted meanwhile: by the sandbox, on its way out.
-        let end = end.or_else(|| runtime.noted_end(&folder));
-        self.note_end(execution, end.as_ref()).await?;
-        Ok(())
+        // The sandbox may have noted it on its way out.
+        Ok(end.or_else(|| runtime.noted_end(&folder)))
     }
 }

@@ -14,8 +14,9 @@ pub fn replay(
     folder: &Path,
     each: &mut dyn FnMut(StreamKind, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut stdout = File::open(stream_file(folder, StreamKind::Stdout))?;
-    let mut stderr = File::open(stream_file(folder, StreamKind::Stderr))?;
+    // Of what had a terminal, or was never started, nothing was kept.
+    let Some(mut stdout) = open(&stream_file(folder, StreamKind::Stdout))? else { return Ok(()) };
+    let Some(mut stderr) = open(&stream_file(folder, StreamKind::Stderr))? else { return Ok(()) };
     let order = std::fs::read_to_string(order_file(folder))?;
     for line in order.lines() {
         // A torn last line belongs to output that follows below anyway.
@@ -30,6 +31,13 @@ pub fn replay(
     // What the order does not know yet: the command still runs, or its watcher was killed.
     copy(&mut stdout, u64::MAX, StreamKind::Stdout, each)?;
     copy(&mut stderr, u64::MAX, StreamKind::Stderr, each)
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
 }
 
 fn copy(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the protocol. A host that speaks another one makes the sandbox anew.
+/// The version of the protocol. A host that speaks another one uses the engine's exec API instead.
 pub const VERSION: u32 = 1;
 
 /// What the runner says first.

@@ -9,7 +9,7 @@ use armor_core::sandbox::{
     Access, Limits, Mount, NetworkMode, Runtime, SandboxSpec, UserIds, paths,
 };
 use armor_core::time::{Clock, SystemClock};
-use armor_docker::{DockerRuntime, Endpoint, Engine};
+use armor_docker::{DockerRuntime, Endpoint, Engine, RunnerFolders};
 use armor_testkit::{Home, engine};
 
 use super::bare::Bare;
@@ -31,7 +31,9 @@ impl Place {
         let label = ids.home_id(SystemClock.now());
         let endpoint = Endpoint::discover("", &home.environment())?;
         let engine = Arc::new(Engine::new(endpoint, Duration::from_mins(1)));
-        let runtime = DockerRuntime::new(engine, label.clone(), Some(home.user().join("runners")));
+        let files = home.user().join("runners");
+        let runners = RunnerFolders { trash: files.join("trash"), files };
+        let runtime = DockerRuntime::new(engine, label.clone(), Some(runners));
         let bare = Bare::new(label.clone()).await?;
         Ok(Self { runtime, bare, ids, label, home })
     }

@@ -51,11 +51,14 @@ impl Inside {
         let folder = &request.output.folder;
         let unkept = |source| RuntimeError::Output { folder: folder.clone(), source };
         let given = Given::prepare(request).map_err(unkept)?;
-        let asked = connection.ask(&Request::Start(start(request)), &given.descriptors()).await;
-        asked.map_err(|error| unreachable("start a command", error))?;
-        // The runner has its own now.
-        drop(given);
-        let told = timeout(request.limit + GRACE, last_answer(&mut connection, progress)).await;
+        let told = async {
+            let asked = connection.ask(&Request::Start(start(request)), &given.descriptors()).await;
+            asked.map_err(|error| unreachable("start a command", error))?;
+            // The runner has its own now.
+            drop(given);
+            last_answer(&mut connection, progress).await
+        };
+        let told = timeout(request.limit + GRACE, told).await;
         Ok(Some(match told {
             Err(_) => Outcome::Overdue,
             Ok(Err(error)) => return Err(error),

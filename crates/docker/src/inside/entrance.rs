@@ -12,7 +12,7 @@ use bollard::models::ContainerInspectResponse;
 
 use super::place::{RunnerPlace, is_ours};
 use crate::engine::Engine;
-use crate::exec::{engine_broke, gone_if_not_there};
+use crate::exec::engine_broke;
 use crate::labels::TASK_LABEL;
 
 /// A runner that was there.
@@ -24,8 +24,6 @@ pub(crate) struct Entrance {
     pub(crate) first: i32,
     /// Whose it is.
     pub(crate) task: TaskId,
-    /// Who it is.
-    pub(crate) user: UserIds,
 }
 
 impl Entrance {
@@ -53,11 +51,7 @@ impl Entrances {
         if let Some(seen) = seen {
             return Ok(seen);
         }
-        let docker = engine.docker().await?;
-        let container = engine
-            .call("look at a container", docker.inspect_container(sandbox.as_str(), None))
-            .await
-            .map_err(|error| gone_if_not_there(sandbox, error))?;
+        let container = engine.inspect(sandbox).await?;
         self.note(place, sandbox, &container)
     }
 
@@ -95,12 +89,15 @@ fn entrance(
     let state = state.filter(|state| state.running == Some(true) && state.paused != Some(true));
     let first = state.and_then(|state| i32::try_from(state.pid?).ok()).filter(|pid| *pid > 0);
     let first = first.ok_or_else(|| RuntimeError::SandboxGone { sandbox: sandbox.to_string() })?;
-    let named = container.config.as_ref().and_then(|config| {
-        let task = TaskId::parse(config.labels.as_ref()?.get(TASK_LABEL)?.clone()).ok()?;
-        let (uid, gid) = config.user.as_ref()?.split_once(':')?;
-        Some((task, UserIds { uid: uid.parse().ok()?, gid: gid.parse().ok()? }))
-    });
-    let (task, user) =
-        named.ok_or_else(|| engine_broke("look at a container", "it is none of ours"))?;
-    Ok(Entrance { shared: place.shared(&task), first, task, user })
+    let (task, _) = whose(container)
+        .ok_or_else(|| engine_broke("look at a container", "it is none of ours"))?;
+    Ok(Entrance { shared: place.shared(&task), first, task })
+}
+
+/// Whose a container is, and who runs in it.
+pub(crate) fn whose(container: &ContainerInspectResponse) -> Option<(TaskId, UserIds)> {
+    let config = container.config.as_ref()?;
+    let task = TaskId::parse(config.labels.as_ref()?.get(TASK_LABEL)?.clone()).ok()?;
+    let (uid, gid) = config.user.as_ref()?.split_once(':')?;
+    Some((task, UserIds { uid: uid.parse().ok()?, gid: gid.parse().ok()? }))
 }

@@ -7,7 +7,6 @@ mod entrance;
 mod place;
 mod terminal;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,16 +17,17 @@ use bollard::models::ContainerInspectResponse;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::Engine;
-use crate::exec::engine_broke;
 
 pub(crate) use command::{Outcome, noted_end};
-use entrance::Entrances;
+use entrance::{Entrances, whose};
+pub use place::RunnerFolders;
 pub(crate) use place::{RunnerMounts, RunnerPlace, is_ours};
 
 /// How long a runner may be silent before the engine is asked whether its sandbox stands still.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How often it is tried whether a runner that was just started listens.
+/// How soon it is tried again whether a runner that was just started listens, at first and later.
 const AGAIN: Duration = Duration::from_millis(1);
+const LATER: Duration = Duration::from_millis(100);
 
 /// The runners in the sandboxes of a home.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    /// Runners whose files are in `folder`; none at all without one.
-    pub(crate) fn new(engine: Arc<Engine>, folder: Option<PathBuf>) -> Self {
-        let place = folder.map(RunnerPlace::new);
+    /// Runners whose files are in these folders; none at all without them.
+    pub(crate) fn new(engine: Arc<Engine>, folders: Option<RunnerFolders>) -> Self {
+        let place = folders.map(RunnerPlace::new);
         Self { engine, place, entrances: Entrances::default() }
     }
 
@@ -63,44 +63,58 @@ impl Inside {
         self.place.as_ref()
     }
 
-    /// Makes ready for a runner to start.
-    pub(crate) fn before_start(&self, spec: &SandboxSpec) -> Result<(), RuntimeError> {
-        match &self.place {
-            Some(place) if place.shared(&spec.task).exists() => place.unlock(&spec.task, spec.user),
+    /// Makes ready for the runner of a sandbox to start, unless it runs.
+    pub(crate) async fn before_start(
+        &self,
+        sandbox: &SandboxId,
+        spec: &SandboxSpec,
+    ) -> Result<(), RuntimeError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        if !place.shared(&spec.task).exists() {
+            return Ok(());
+        }
+        if place.was_used(&spec.task) {
+            let container = self.engine.inspect(sandbox).await?;
+            if container.state.and_then(|state| state.running) == Some(true) {
+                return Ok(());
+            }
+        }
+        place.renew(&spec.task, spec.user)
+    }
+
+    /// Makes ready for the runner of a sandbox to start again, in which nothing runs.
+    pub(crate) async fn before_restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        self.entrances.forget(sandbox);
+        let container = self.engine.inspect(sandbox).await?;
+        match whose(&container) {
+            Some((task, user)) if is_ours(&container) => place.renew(&task, user),
             _ => Ok(()),
         }
     }
 
-    /// Makes ready for a runner to be started again.
-    pub(crate) async fn before_restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
-        let Some(place) = &self.place else { return Ok(()) };
-        match self.entrances.of(&self.engine, place, sandbox).await? {
-            Some(entrance) => place.unlock(&entrance.task, entrance.user),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits for the runner of a sandbox that was started, if it has one, to listen.
+    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen.
     pub(crate) async fn after_start(
         &self,
         sandbox: &SandboxId,
         container: &ContainerInspectResponse,
+        patience: Duration,
     ) -> Result<(), RuntimeError> {
         const ACTION: &str = "start its program in the sandbox";
         let Some(place) = &self.place else { return Ok(()) };
         self.entrances.forget(sandbox);
         let Some(entrance) = self.entrances.note(place, sandbox, container)? else { return Ok(()) };
-        let give_up = Instant::now() + self.engine.timeout();
+        let give_up = Instant::now() + patience;
+        let mut again = AGAIN;
         loop {
             match timeout(self.engine.timeout(), entrance.connect()).await {
                 Ok(Ok(_) | Err(RunnerError::OtherVersion { .. })) => break,
                 Ok(Err(RunnerError::Unreachable { .. })) if Instant::now() < give_up => {
                     // It listens a moment after its start, unless it has ended.
+                    sleep(again).await;
+                    again = (again * 2).min(LATER);
                     self.entrances.forget(sandbox);
-                    if self.entrances.of(&self.engine, place, sandbox).await?.is_none() {
-                        return Err(engine_broke(ACTION, "it is not there"));
-                    }
-                    sleep(AGAIN).await;
+                    self.entrances.of(&self.engine, place, sandbox).await?;
                 }
                 Ok(Err(error)) => return Err(unreachable(ACTION, error)),
                 Err(_) => {

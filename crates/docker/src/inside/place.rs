@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use armor_core::id::TaskId;
@@ -20,10 +20,20 @@ pub(crate) const SERVE: &str = "serve";
 /// The folder that it shares with the host, for its socket.
 const SHARED: &str = "/run/armor/host";
 
+/// Where a home has what runners need.
+#[derive(Debug, Clone)]
+pub struct RunnerFolders {
+    /// The program, and a folder for the socket of each sandbox.
+    pub files: PathBuf,
+    /// What is to be removed, on the same file system, by whoever empties it.
+    pub trash: PathBuf,
+}
+
 /// The folder of a home with the program and a folder for each sandbox's socket.
 #[derive(Debug)]
 pub(crate) struct RunnerPlace {
     root: PathBuf,
+    trash: PathBuf,
 }
 
 /// What a sandbox with a runner sees of the host beside what its specification says.
@@ -36,21 +46,18 @@ pub(crate) struct RunnerMounts {
 }
 
 impl RunnerPlace {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(crate) fn new(folders: RunnerFolders) -> Self {
+        Self { root: folders.files, trash: folders.trash }
     }
 
     /// Puts the program and the folder of a task's socket in their places.
     pub(crate) fn mounts(&self, task: &TaskId) -> Result<RunnerMounts, RuntimeError> {
-        let failed = |source: io::Error| RuntimeError::Engine {
-            action: "put its program in place",
-            source: Box::new(source),
-        };
+        const ACTION: &str = "put its program in place";
         let program = Program::install(&self.root);
-        let program = program.map_err(|error| failed(io::Error::other(error)))?;
+        let program = program.map_err(|error| failed(ACTION, io::Error::other(error)))?;
         let shared = self.shared(task);
         let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&shared);
-        made.map_err(failed)?;
+        made.map_err(|source| failed(ACTION, source))?;
         Ok(RunnerMounts { program: program.path().to_owned(), shared })
     }
 
@@ -59,9 +66,20 @@ impl RunnerPlace {
         self.root.join("sockets").join(task.as_str())
     }
 
-    /// Lets the runner make its socket in the folder.
-    pub(crate) fn unlock(&self, task: &TaskId, user: UserIds) -> Result<(), RuntimeError> {
-        self.give(task, user)
+    /// Whether something is in the folder: then a runner was started before.
+    pub(crate) fn was_used(&self, task: &TaskId) -> bool {
+        fs::read_dir(self.shared(task)).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Makes the folder anew, so that nothing is in it that a command has put there, and lets the
+    /// runner make its socket in it. Only while nothing runs in the sandbox.
+    pub(crate) fn renew(&self, task: &TaskId, user: UserIds) -> Result<(), RuntimeError> {
+        let made = self.forget(task).and_then(|()| {
+            let shared = self.shared(task);
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(&shared)?;
+            chown(shared, Some(user.uid), Some(user.gid))
+        });
+        made.map_err(|source| failed("give its program a folder", source))
     }
 
     /// Leaves the folder to nobody inside, where Armor can: so no command can put something else in
@@ -69,23 +87,21 @@ impl RunnerPlace {
     /// found out by whoever connects.
     pub(crate) fn lock(&self, task: &TaskId) -> Result<(), RuntimeError> {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        self.give(task, UserIds { uid: uid.as_raw(), gid: gid.as_raw() })
+        let locked = chown(self.shared(task), Some(uid.as_raw()), Some(gid.as_raw()));
+        locked.map_err(|source| failed("keep its program's folder", source))
     }
 
-    fn give(&self, task: &TaskId, user: UserIds) -> Result<(), RuntimeError> {
-        let given = chown(self.shared(task), Some(user.uid), Some(user.gid));
-        given.map_err(|source| RuntimeError::Engine {
-            action: "give its program a folder",
-            source: Box::new(source),
-        })
-    }
-
-    /// Forgets a task's socket.
+    /// Moves a task's folder into the trash, whatever a command has put there.
     pub(crate) fn forget(&self, task: &TaskId) -> io::Result<()> {
-        match fs::remove_dir_all(self.shared(task)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let shared = self.shared(task);
+        match fs::set_permissions(&shared, fs::Permissions::from_mode(0o700)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            permitted => permitted?,
         }
+        fs::create_dir_all(&self.trash)?;
+        let place = tempfile::Builder::new().prefix("socket-").tempdir_in(&self.trash)?;
+        // It takes the place of the empty folder.
+        fs::rename(shared, place.keep())
     }
 
     /// Whether a mount is one of those that [`Self::mounts`] gives a task, or gave it when the
@@ -105,13 +121,23 @@ impl RunnerPlace {
     }
 }
 
+fn failed(action: &'static str, source: io::Error) -> RuntimeError {
+    RuntimeError::Engine { action, source: Box::new(source) }
+}
+
 /// Whether sandboxes on this engine can have the runner: it runs on this machine, under this kernel,
-/// and sees the same files.
+/// sees the same files, and its users are this machine's.
 pub(crate) fn suits(endpoint: &Endpoint, engine: &SystemInfo) -> bool {
     let here = uname();
     let release = here.release().to_str().ok();
     let machine = here.machine().to_str().ok();
+    let maps_users = engine
+        .security_options
+        .iter()
+        .flatten()
+        .any(|option| option.contains("name=rootless") || option.contains("name=userns"));
     endpoint.as_str().starts_with("unix://")
+        && !maps_users
         && engine.os_type.as_deref() == Some("linux")
         && engine.kernel_version.as_deref() == release
         && engine.architecture.as_deref() == machine

@@ -9,6 +9,7 @@ use armor_runner::{Answer, Connection, Io, Request, Size, Start};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::command::{command_end, last_answer};
 use super::{Inside, unreachable};
@@ -33,9 +34,14 @@ impl Inside {
             limit_ms: None,
             io: Io::Terminal(Size { columns, rows }),
         };
-        let asked = connection.ask(&Request::Start(start), &[]).await;
-        asked.map_err(|error| unreachable(ACTION, error))?;
-        match connection.answer().await.map_err(|error| unreachable(ACTION, error))? {
+        let limit = self.engine.timeout();
+        let answer = async {
+            connection.ask(&Request::Start(start), &[]).await?;
+            connection.answer().await
+        };
+        let answer = timeout(limit, answer).await;
+        let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
+        match answer.map_err(|error| unreachable(ACTION, error))? {
             Answer::Started { .. } => {}
             answer => {
                 return Err(engine_broke(ACTION, &format!("the shell did not start: {answer:?}")));

@@ -5,5 +5,6 @@
 mod commands;
 mod hardening;
 mod network;
+mod runners;
 mod sandboxes;
 mod support;

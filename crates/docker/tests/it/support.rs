@@ -12,7 +12,7 @@ use armor_core::sandbox::{
     RuntimeError, SandboxSpec, StreamKind, UserIds, Written, paths,
 };
 use armor_core::time::{Clock, SystemClock};
-use armor_docker::{DockerRuntime, Endpoint, Engine};
+use armor_docker::{DockerRuntime, Endpoint, Engine, RunnerFolders};
 use armor_output::stream_file;
 use armor_testkit::engine;
 use tokio::sync::watch;
@@ -82,9 +82,16 @@ impl Place {
         let endpoint = Endpoint::discover("", &Environment::of_process()).unwrap();
         let engine = Arc::new(Engine::new(endpoint, Duration::from_mins(1)));
         let folder = tempfile::tempdir().unwrap();
-        let runners = has_runner.then(|| folder.path().join("runners"));
+        let path = |name| folder.path().join(name);
+        let folders = || RunnerFolders { files: path("runners"), trash: path("trash") };
+        let runners = has_runner.then(folders);
         let runtime = Arc::new(DockerRuntime::new(engine, home.clone(), runners));
         Self { runtime, home, ids, folder }
+    }
+
+    /// The folder of a sandbox's socket, which commands may have where Armor is not root.
+    pub(crate) fn socket_folder(&self, spec: &SandboxSpec) -> PathBuf {
+        self.folder.path().join("runners/sockets").join(spec.task.as_str())
     }
 
     pub(crate) fn execution(&self) -> ExecutionId {
