@@ -10,9 +10,9 @@ use armor_runner_protocol::{Answer, Files};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 /// How much of a stream may wait to be read, where the system allows it.
-const PIPE_BYTES: usize = 1 << 20;
+const PIPE_BYTES: usize = 256 * 1024;
 /// How much is read at one time.
-const READ_BYTES: usize = 256 * 1024;
+pub(crate) const READ_BYTES: usize = PIPE_BYTES;
 
 /// The descriptors that a command gets: standard input, output and error.
 pub(crate) type Given = Vec<OwnedFd>;
@@ -64,18 +64,17 @@ impl Capture {
         self.written
     }
 
-    /// Reads a stream once. Says how many bytes came.
+    /// Reads a stream once, by way of `buffer`. Says how many bytes came.
     ///
     /// # Errors
     /// When what came cannot be kept. What comes later is dropped, so that nobody waits.
-    pub(crate) fn read(&mut self, stream: usize) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, stream: usize, buffer: &mut [u8]) -> io::Result<usize> {
         let (Some(slot), Some(kind)) = (self.streams.get_mut(stream), KINDS.get(stream)) else {
             return Ok(0);
         };
         let Some(source) = slot else { return Ok(0) };
-        let mut buffer = vec![0; READ_BYTES];
         let came = loop {
-            match source.read(&mut buffer) {
+            match source.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 // A pipe does not fail otherwise; if it did, it would be of no use any more.
@@ -107,13 +106,14 @@ impl Capture {
     /// # Errors
     /// As [`Self::read`].
     pub(crate) fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
         for stream in 0..KINDS.len() {
             let Some(source) = self.source(stream) else { continue };
             let there = usize::try_from(rustix::io::ioctl_fionread(source)?).unwrap_or(usize::MAX);
             // Once more than there is, to see an end that has come.
             let mut read = 0;
             while read <= there {
-                match self.read(stream)? {
+                match self.read(stream, &mut buffer)? {
                     0 => break,
                     came => read += came,
                 }

@@ -19,6 +19,7 @@ use rustix::process::{
 };
 
 use crate::attendant::Attendant;
+use crate::capture::READ_BYTES;
 use crate::connection::Connection;
 use crate::execution::{Execution, Supervisor};
 use crate::processes;
@@ -84,6 +85,8 @@ struct Server {
     executions: BTreeMap<u64, Execution>,
     /// A supervisor for the next command.
     attendant: Option<Attendant>,
+    /// What output goes through.
+    buffer: Vec<u8>,
     last: u64,
     /// When to look for what dead supervisors left.
     sweep: Option<Instant>,
@@ -126,6 +129,7 @@ impl Server {
             connections: BTreeMap::new(),
             executions: BTreeMap::new(),
             attendant: None,
+            buffer: vec![0; READ_BYTES],
             last: 0,
             sweep: None,
             stopping: false,
@@ -208,10 +212,12 @@ impl Server {
         }
         self.reap();
         let strays = processes::children(getpid().as_raw_nonzero().get(), &self.supervisors());
-        processes::kill_descendants(&strays);
-        strays.iter().copied().for_each(processes::kill);
-        self.sweep = (!strays.is_empty()).then_some(now + AGAIN);
         let is_clean = strays.is_empty();
+        if !is_clean {
+            processes::kill_descendants(&strays);
+            strays.into_iter().for_each(processes::kill);
+        }
+        self.sweep = (!is_clean).then_some(now + AGAIN);
         let over = self.executions.iter().filter(|(_, execution)| match execution.supervisor() {
             Supervisor::There(_) => false,
             Supervisor::Gone { since } => is_clean || now.duration_since(since) > SWEEP_LIMIT,
@@ -286,8 +292,8 @@ impl Server {
     /// Takes the children that have ended: supervisors, and whatever lost its parent.
     fn reap(&mut self) {
         loop {
-            let pid = match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, _))) => pid.as_raw_nonzero().get(),
+            let (pid, status) = match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => (pid.as_raw_nonzero().get(), status),
                 Err(rustix::io::Errno::INTR) => continue,
                 Ok(None) | Err(_) => return,
             };
@@ -299,9 +305,14 @@ impl Server {
                 executions.find(|(_, execution)| execution.supervisor() == Supervisor::There(pid));
             let Some((id, execution)) = of else { continue };
             execution.lose_supervisor();
-            self.sweep = Some(Instant::now());
             let id = *id;
             self.hear_supervisor(id);
+            if status.exit_status() == Some(0) {
+                // It stays until nothing is left of its command.
+                self.conclude(id);
+            } else {
+                self.sweep = Some(Instant::now());
+            }
         }
     }
 
@@ -426,7 +437,10 @@ impl Server {
 
     fn hear_stream(&mut self, id: u64, stream: usize) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        let read = execution.capture.as_mut().map_or(Ok(0), |capture| capture.read(stream));
+        let read = execution
+            .capture
+            .as_mut()
+            .map_or(Ok(0), |capture| capture.read(stream, &mut self.buffer));
         if read.is_err() {
             // Nobody would know what it does.
             execution.end(Cause::Unkept);
