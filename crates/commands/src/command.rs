@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Argument, Arguments};
 use crate::{
     CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, executions, image, jobs,
-    metrics, shell, task,
+    metrics, shell, stats, task,
 };
 
 /// A command.
@@ -54,6 +54,7 @@ pub static COMMANDS: &[Command] = &[
     executions::LOGS,
     executions::KILL,
     executions::SHORT_LOGS,
+    stats::COMMAND,
     task::events::COMMAND,
     task::detach::COMMAND,
     task::complete::COMMAND,

@@ -88,25 +88,27 @@ async fn logs(call: Call) -> Result<Outcome, CommandError> {
 
 async fn follow(call: Call, execution: Execution) -> Result<Outcome, CommandError> {
     let (live, mut pieces) = mpsc::channel::<OutputChunk>(64);
-    let console = call.console.clone();
-    let show = async move {
-        while let Some(chunk) = pieces.recv().await {
-            if console.output(&chunk).is_err() {
-                return;
-            }
-        }
-    };
     let following = call.context.lifecycle.follow_execution(execution.clone(), live);
-    let (mut following, mut show) = (std::pin::pin!(following), std::pin::pin!(show));
-    tokio::select! {
-        ended = &mut following => {
-            show.await;
-            shown(&call, &ended?)
+    let mut following = std::pin::pin!(following);
+    let mut ended = None;
+    loop {
+        tokio::select! {
+            outcome = &mut following, if ended.is_none() => ended = Some(outcome?),
+            piece = pieces.recv() => match piece {
+                Some(piece) => if call.console.output(&piece).is_err() {
+                    // Nobody reads it any more.
+                    return shown(&call, &execution);
+                },
+                None => break,
+            },
+            () = call.cancelled.cancelled() => return shown(&call, &execution),
         }
-        // Nobody reads it any more, or nobody wants it.
-        () = &mut show => shown(&call, &execution),
-        () = call.cancelled.cancelled() => shown(&call, &execution),
     }
+    let ended = match ended {
+        Some(ended) => ended,
+        None => following.await?,
+    };
+    shown(&call, &ended)
 }
 
 fn shown(call: &Call, execution: &Execution) -> Result<Outcome, CommandError> {

@@ -23,6 +23,7 @@ mod jobs;
 mod metrics;
 mod render;
 mod shell;
+mod stats;
 mod task;
 pub mod wire;
 

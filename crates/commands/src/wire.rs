@@ -3,8 +3,9 @@
 use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
+use armor_core::sandbox::Limits;
 use armor_core::task::{Task, TaskStatus, WorkState};
-use armor_lifecycle::ExecutionReport;
+use armor_lifecycle::{ExecutionReport, SandboxFigures};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -87,11 +88,17 @@ pub struct LimitsView {
     pub tmp_mib: u32,
 }
 
+impl From<Limits> for LimitsView {
+    fn from(limits: Limits) -> Self {
+        let Limits { memory_mib, cpu_millis, pids, open_files, tmp_mib } = limits;
+        Self { memory_mib, cpu_millis, pids, open_files, tmp_mib }
+    }
+}
+
 impl From<&Task> for TaskView {
     fn from(task: &Task) -> Self {
         let repository = task.repository.as_ref();
         let outcome = task.outcome.as_ref();
-        let limits = task.sandbox.limits;
         Self {
             task_id: task.id.to_string(),
             name: task.name.to_string(),
@@ -112,13 +119,7 @@ impl From<&Task> for TaskView {
             }),
             image: task.sandbox.image.to_string(),
             network: task.sandbox.network.to_string(),
-            limits: LimitsView {
-                memory_mib: limits.memory_mib,
-                cpu_millis: limits.cpu_millis,
-                pids: limits.pids,
-                open_files: limits.open_files,
-                tmp_mib: limits.tmp_mib,
-            },
+            limits: LimitsView::from(task.sandbox.limits),
             agent_id: task.agent.as_ref().map(ToString::to_string),
             message: outcome.and_then(|outcome| outcome.message.clone()),
             result: outcome.and_then(|outcome| outcome.result.clone()),
@@ -231,6 +232,36 @@ impl From<&Execution> for ExecutionSummary {
             started_at: execution.started_at.to_string(),
             duration_ms: execution.duration_ms(),
             usage: execution.end.as_ref().and_then(|end| end.usage),
+        }
+    }
+}
+
+/// What a sandbox uses, beside its limits.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SandboxView {
+    /// The task's id.
+    pub task_id: String,
+    /// What people call it.
+    pub name: String,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: u64,
+    /// Memory in use, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// What it may use.
+    pub limits: LimitsView,
+}
+
+impl From<&SandboxFigures> for SandboxView {
+    fn from(figures: &SandboxFigures) -> Self {
+        Self {
+            task_id: figures.task.id.to_string(),
+            name: figures.task.name.to_string(),
+            cpu_millis: figures.cpu_millis,
+            memory_bytes: figures.memory_bytes,
+            pids: figures.pids,
+            limits: LimitsView::from(figures.task.sandbox.limits),
         }
     }
 }

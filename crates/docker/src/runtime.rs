@@ -17,7 +17,9 @@ use armor_core::sandbox::{
     TerminalRequest, UserIds,
 };
 use async_trait::async_trait;
-use bollard::models::{ContainerConfig, ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::{
+    ContainerConfig, ContainerMemoryStats, ContainerSummary, ContainerSummaryStateEnum,
+};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptionsBuilder,
     DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -110,6 +112,15 @@ impl DockerRuntime {
             self.engine.call("list containers", docker.list_containers(Some(options))).await?;
         Ok(found.into_iter().filter_map(sandbox).collect())
     }
+}
+
+/// The memory that a container could not do without: what it uses, less the files that are only kept
+/// in case they are read again. So the engine's own program counts it, too.
+fn in_use(memory: ContainerMemoryStats) -> u64 {
+    let figures = memory.stats.unwrap_or_default();
+    // By the names of control groups of version 1 and 2.
+    let kept = figures.get("total_inactive_file").or_else(|| figures.get("inactive_file"));
+    memory.usage.unwrap_or(0).saturating_sub(kept.copied().unwrap_or(0))
 }
 
 /// A container that bears our labels. Others that happen to match the filter are left out.
@@ -374,7 +385,7 @@ impl Runtime for DockerRuntime {
             .ok_or_else(|| engine_broke(ACTION, "no answer"))?;
         let cpu = measured.cpu_stats.and_then(|cpu| cpu.cpu_usage);
         Ok(SandboxStats {
-            memory_bytes: measured.memory_stats.and_then(|memory| memory.usage).unwrap_or(0),
+            memory_bytes: measured.memory_stats.map_or(0, in_use),
             cpu_nanos: cpu.and_then(|usage| usage.total_usage).unwrap_or(0),
             pids: measured.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
         })

@@ -42,9 +42,11 @@ impl Connection {
         let socket = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
         let stream = UnixStream::connect(socket).await.map_err(unreachable)?;
         let peer = stream.peer_cred().map_err(unreachable)?;
-        // Number 0 is whoever this process cannot see, and a container that does not run.
-        if first <= 0 || peer.pid() != Some(first) {
-            return Err(RunnerError::Replaced);
+        match peer.pid() {
+            Some(pid) if pid == first && first > 0 => {}
+            // Number 0 is whoever this process cannot see.
+            Some(0) => return Err(RunnerError::Unseen),
+            _ => return Err(RunnerError::Replaced),
         }
         let mut connection = Self {
             stream,

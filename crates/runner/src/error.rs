@@ -27,6 +27,12 @@ pub enum RunnerError {
         /// Why not.
         source: io::Error,
     },
+    /// Who listens is in a process namespace that this process does not see into, so that nobody can
+    /// tell who it is.
+    #[error(
+        "the sandbox's processes cannot be seen from here: Armor and the engine have to share a process namespace"
+    )]
+    Unseen,
     /// Who listens is not the sandbox's first process.
     #[error("a process of the sandbox has taken the place of the runner's socket")]
     Replaced,

@@ -95,6 +95,35 @@ async fn engine_a_command_whose_armor_is_killed_is_there_with_its_output_and_its
     assert!(followed.out == whole, "{} bytes of {}", followed.out.len(), whole.len());
 }
 
+// R52
+#[tokio::test]
+async fn engine_what_sandboxes_use_is_shown_beside_their_limits() {
+    require_engine!();
+    let home = Home::new();
+    assert_eq!(json(&home, &["stats"]), json!([]));
+    let (task, workspace) = task(&home);
+    let line = "touch begun; while true; do :; done";
+    json(&home, &["exec", "--background", "--shell", &task, line]);
+    let begun = Instant::now();
+    while !workspace.join("begun").exists() {
+        assert!(begun.elapsed() < LONG, "it never began");
+    }
+    // It takes what it gets.
+    let shown = loop {
+        let shown = json(&home, &["stats"]);
+        if shown[0]["cpu_millis"].as_u64().unwrap() > 200 {
+            break shown;
+        }
+        assert!(begun.elapsed() < LONG, "{shown:#}");
+    };
+    assert_eq!((&shown[0]["task_id"], &shown[0]["name"]), (&json!(task), &json!("t")));
+    assert!(shown[0]["pids"].as_u64().unwrap() >= 3, "{shown:#}");
+    assert!(shown[0]["memory_bytes"].as_u64().unwrap() > 100_000, "{shown:#}");
+    assert!(shown[0]["limits"]["memory_mib"].as_u64().unwrap() > 0, "{shown:#}");
+    let table = armor(&home, &["stats"]);
+    assert!(table.out.contains(&task) && table.out.contains("MiB"), "{table:?}");
+}
+
 #[tokio::test]
 async fn engine_a_shell_has_the_terminals_size_ctrl_c_and_ends_with_its_exit_code() {
     require_engine!();

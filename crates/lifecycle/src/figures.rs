@@ -1,0 +1,71 @@
+//! What the sandboxes that run use now.
+
+use std::time::Duration;
+
+use armor_core::sandbox::{RuntimeError, Sandbox, SandboxState, SandboxStats};
+use armor_core::task::Task;
+use armor_registry::RegistryError;
+use futures_util::future::join_all;
+
+use crate::{Lifecycle, LifecycleError};
+
+/// What a sandbox uses.
+#[derive(Debug, Clone)]
+pub struct SandboxFigures {
+    /// Whose it is.
+    pub task: Task,
+    /// Processor time, in thousandths of a core, over the time that was looked at.
+    pub cpu_millis: u64,
+    /// Memory in use, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub pids: u64,
+}
+
+impl Lifecycle {
+    /// What each sandbox that runs uses, its processor time over the time `over`. Those that go away
+    /// meanwhile are left out.
+    ///
+    /// # Errors
+    /// When the runtime or the registry fails.
+    pub async fn figures(&self, over: Duration) -> Result<Vec<SandboxFigures>, LifecycleError> {
+        let mut running = self.parts.runtime.list().await?;
+        running.retain(|sandbox| sandbox.state == SandboxState::Running);
+        let before = self.measure(&running).await?;
+        let began = self.now();
+        tokio::time::sleep(over).await;
+        let after = self.measure(&running).await?;
+        let passed = self.now().since(began).max(Duration::from_millis(1));
+        let mut figures = Vec::new();
+        for ((sandbox, before), after) in running.iter().zip(before).zip(after) {
+            let (Some(before), Some(after)) = (before, after) else { continue };
+            let task = match self.parts.registry.get(&sandbox.task).await {
+                // It is about to be removed.
+                Err(RegistryError::NotFound { .. }) => continue,
+                task => task?,
+            };
+            let used = u128::from(after.cpu_nanos.saturating_sub(before.cpu_nanos));
+            let cpu_millis = used * 1000 / passed.as_nanos();
+            figures.push(SandboxFigures {
+                task,
+                cpu_millis: u64::try_from(cpu_millis).unwrap_or(u64::MAX),
+                memory_bytes: after.memory_bytes,
+                pids: after.pids,
+            });
+        }
+        Ok(figures)
+    }
+
+    async fn measure(
+        &self,
+        sandboxes: &[Sandbox],
+    ) -> Result<Vec<Option<SandboxStats>>, LifecycleError> {
+        let runtime = &self.parts.runtime;
+        let all = join_all(sandboxes.iter().map(|sandbox| runtime.stats(&sandbox.id))).await;
+        let each = all.into_iter().map(|stats| match stats {
+            Err(RuntimeError::SandboxGone { .. }) => Ok(None),
+            stats => Ok(Some(stats?)),
+        });
+        each.collect()
+    }
+}
