@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::follow::follow;
 use crate::run::{KILL_AGAIN, KILL_LIMIT};
+use crate::take_up::Observed;
 use crate::{Lifecycle, LifecycleError};
 
 /// How often an execution is looked at whose end another process notes.
@@ -67,13 +68,16 @@ impl Lifecycle {
         let (task, id) = (execution.task.clone(), execution.id.clone());
         let mut execution = execution;
         while execution.end.is_none() {
-            let end = self.observe(&execution, progress).await?;
-            if end.is_some() || !self.is_watched(&execution)? {
-                self.note_end(&execution, end.as_ref()).await?;
-            } else {
-                // Only who watches it can tell. Perhaps it has written something.
-                progress.send_modify(|_| {});
-                tokio::time::sleep(LOOK_AGAIN).await;
+            match self.observe(&execution, progress).await? {
+                Observed::Ended(end) => drop(self.note_end(&execution, Some(&end)).await?),
+                Observed::Nothing if !self.is_watched(&execution)? => {
+                    self.note_end(&execution, None).await?;
+                }
+                Observed::Nothing | Observed::StandsStill => {
+                    // Only who watches it can tell. Perhaps it has written something.
+                    progress.send_modify(|_| {});
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
             }
             execution = self.parts.registry.execution(&task, &id).await?;
         }

@@ -21,6 +21,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a watcher may take to note an end that the sandbox has noted.
 const LONG_AGO: Duration = Duration::from_secs(30);
 
+/// What others than its watcher can see of an execution.
+pub(crate) enum Observed {
+    /// Its end.
+    Ended(CommandEnd),
+    /// It does not run, and left no note. It may not run yet.
+    Nothing,
+    /// Its sandbox stands still, and perhaps it with it.
+    StandsStill,
+}
+
 /// The executions that this process took up, so that none is watched twice. Written by whoever looks
 /// for them, and by each watcher when it is done.
 pub(crate) type TakenUp = Arc<Mutex<BTreeSet<ExecutionId>>>;
@@ -97,28 +107,38 @@ impl Lifecycle {
         execution: &Execution,
         progress: &CommandProgress,
     ) -> Result<(), LifecycleError> {
-        let end = self.observe(execution, progress).await?;
-        self.note_end(execution, end.as_ref()).await?;
+        match self.observe(execution, progress).await? {
+            Observed::Ended(end) => drop(self.note_end(execution, Some(&end)).await?),
+            Observed::Nothing => drop(self.note_end(execution, None).await?),
+            // It goes on one day, or is ended.
+            Observed::StandsStill => {}
+        }
         Ok(())
     }
 
     /// Waits for the end of an execution, as far as others than its watcher can see it: by its note,
-    /// or while it runs. None where nothing is known of it.
+    /// or while it runs.
     pub(crate) async fn observe(
         &self,
         execution: &Execution,
         progress: &CommandProgress,
-    ) -> Result<Option<CommandEnd>, LifecycleError> {
+    ) -> Result<Observed, LifecycleError> {
         let runtime = &self.parts.runtime;
         let folder = self.folder(&execution.task).execution(&execution.id);
         let mut end = runtime.noted_end(&folder);
         if end.is_none()
             && let Some(sandbox) = runtime.find(&execution.task).await?
-            && sandbox.state == SandboxState::Running
         {
-            end = runtime.watch(&sandbox.id, &execution.id, &folder, progress).await?;
+            match sandbox.state {
+                SandboxState::Running => {
+                    end = runtime.watch(&sandbox.id, &execution.id, &folder, progress).await?;
+                }
+                SandboxState::Paused => return Ok(Observed::StandsStill),
+                SandboxState::Stopped => {}
+            }
         }
         // The sandbox may have noted it on its way out.
-        Ok(end.or_else(|| runtime.noted_end(&folder)))
+        let end = end.or_else(|| runtime.noted_end(&folder));
+        Ok(end.map_or(Observed::Nothing, Observed::Ended))
     }
 }

@@ -70,9 +70,10 @@ impl Inside {
         spec: &SandboxSpec,
     ) -> Result<(), RuntimeError> {
         let Some(place) = &self.place else { return Ok(()) };
-        if !place.shared(&spec.task).exists() {
+        if !self.is_possible().await? {
             return Ok(());
         }
+        // It is not even there when a process was killed while it made it anew.
         if place.was_used(&spec.task) {
             let container = self.engine.inspect(sandbox).await?;
             if container.state.and_then(|state| state.running) == Some(true) {

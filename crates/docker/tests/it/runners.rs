@@ -44,6 +44,12 @@ async fn engine_a_sandbox_whose_runner_cannot_be_reached_is_started_again() {
     }
     place.runtime.start(&sandbox, &spec).await.unwrap();
     assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
+
+    // One that is not there, since somebody was killed while it was made anew.
+    place.runtime.stop(&sandbox, Duration::ZERO).await.unwrap();
+    std::fs::remove_dir_all(place.socket_folder(&spec)).unwrap();
+    place.runtime.start(&sandbox, &spec).await.unwrap();
+    assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
     place.runtime.remove(&spec.task).await.unwrap();
     assert!(!place.socket_folder(&spec).exists());
 }
