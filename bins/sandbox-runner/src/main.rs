@@ -16,6 +16,7 @@ mod memory;
 mod orders;
 mod processes;
 mod server;
+mod source;
 mod supervisor;
 
 use std::path::Path;

@@ -23,6 +23,7 @@ use crate::capture::READ_BYTES;
 use crate::connection::Connection;
 use crate::execution::{Execution, Supervisor};
 use crate::processes;
+use crate::source::Source;
 
 /// Events that are taken at one time.
 const EVENTS: usize = 64;
@@ -38,42 +39,6 @@ const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT];
 
 /// How a signal came that a process sent by `kill`, as `siginfo_t` has it.
 const SI_USER: i32 = 0;
-
-/// What something is waited for on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Listener,
-    Signals,
-    Connection(u64),
-    Supervisor(u64),
-    Stream(u64, usize),
-}
-
-impl Source {
-    /// As the kernel keeps it for us: the kind in the lowest bits.
-    const fn token(self) -> u64 {
-        match self {
-            Self::Listener => 0,
-            Self::Signals => 1,
-            Self::Connection(id) => id << 3 | 2,
-            Self::Supervisor(id) => id << 3 | 3,
-            Self::Stream(id, stream) => id << 3 | if stream == 0 { 4 } else { 5 },
-        }
-    }
-
-    const fn of(token: u64) -> Option<Self> {
-        let id = token >> 3;
-        match token & 7 {
-            0 => Some(Self::Listener),
-            1 => Some(Self::Signals),
-            2 => Some(Self::Connection(id)),
-            3 => Some(Self::Supervisor(id)),
-            4 => Some(Self::Stream(id, 0)),
-            5 => Some(Self::Stream(id, 1)),
-            _ => None,
-        }
-    }
-}
 
 struct Server {
     epoll: OwnedFd,
