@@ -6,7 +6,7 @@ use std::time::Duration;
 use armor_core::execution::CommandLine;
 use armor_core::id::AgentId;
 use armor_core::sandbox::OutputChunk;
-use armor_core::task::TaskStatus;
+use armor_core::task::{Task, TaskStatus};
 use armor_lifecycle::{Begun, Execute, ExecutionReport};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
@@ -84,10 +84,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         timeout: arguments.number("timeout-ms")?.map(Duration::from_millis),
         live: Some(live),
     };
-    // A task that nobody works in is taken up first, so that a person needs one command, not two.
-    if task.agent.is_none() && matches!(task.status, TaskStatus::Pending | TaskStatus::Running) {
-        lifecycle.attach(reference, agent, call.console.as_ref()).await?;
-    }
+    attach_if_nobody_is(&call, &task, agent).await?;
     if arguments.has("background") {
         return match lifecycle.begin(reference, Execute { live: None, ..request }).await? {
             Begun::Ended(report) if report.problem.is_some() => ended(&call, report),
@@ -131,6 +128,20 @@ pub(crate) fn agent_of(call: &Call) -> Result<AgentId, CommandError> {
         Some(agent) => Ok(AgentId::parse(agent)?),
         None => Ok(person(call.context.user.as_deref())),
     }
+}
+
+/// Takes up a task that nobody works in, so that a person needs one command, not two.
+pub(crate) async fn attach_if_nobody_is(
+    call: &Call,
+    task: &Task,
+    agent: AgentId,
+) -> Result<(), CommandError> {
+    let is_open = matches!(task.status, TaskStatus::Pending | TaskStatus::Running);
+    if task.agent.is_none() && is_open {
+        let lifecycle = &call.context.lifecycle;
+        lifecycle.attach(task.id.as_str(), agent, call.console.as_ref()).await?;
+    }
+    Ok(())
 }
 
 /// How the program ends that waited for a command.

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use armor_core::task::TaskStatus;
 use armor_lifecycle::Shell;
 use futures_util::FutureExt;
 
 use crate::arguments::{Argument, Kind};
-use crate::exec::{agent_of, exit_of};
+use crate::exec::{agent_of, attach_if_nobody_is, exit_of};
 use crate::task::TASK;
 use crate::wire::ExecutionSummary;
 use crate::{Call, Command, CommandError, Outcome, Run, TerminalKind};
@@ -37,10 +36,8 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let task = lifecycle.resolve(call.arguments.required("task")?).await?;
     let reference = task.id.as_str();
     let agent = agent_of(&call)?;
-    if task.agent.is_none() && matches!(task.status, TaskStatus::Pending | TaskStatus::Running) {
-        lifecycle.attach(reference, agent.clone(), call.console.as_ref()).await?;
-    }
     let TerminalKind { size, name } = call.console.terminal().ok_or(CommandError::NoTerminal)?;
+    attach_if_nobody_is(&call, &task, agent.clone()).await?;
     let shell = lifecycle.shell(reference, &agent, &name, size).await?;
     let Shell { mut output, mut input, size, execution, mut end } = shell;
     // Not before, or nobody would hear Ctrl-C meanwhile.
