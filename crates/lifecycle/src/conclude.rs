@@ -5,7 +5,7 @@ use std::time::Duration;
 use armor_core::error::{Code, Report};
 use armor_core::execution::{CommandLine, Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::sandbox::{CommandEnd, CommandExit, StreamKind, paths};
-use armor_persistence::output::{excerpt, stream_file};
+use armor_persistence::output::{excerpt, on_disk, stream_file};
 
 use crate::{ExecutionReport, Lifecycle, LifecycleError};
 
@@ -20,17 +20,15 @@ impl Lifecycle {
         let (status, exit_code) =
             end.map_or((ExecutionStatus::Interrupted, None), |end| status(end.exit));
         let folder = self.folder(&execution.task).execution(&execution.id);
-        let length =
-            |stream| stream_file(&folder, stream).metadata().map_or(0, |metadata| metadata.len());
-        let written = end.map(|end| end.written);
+        let written = end.map_or_else(|| on_disk(&folder), |end| end.written);
         let end = ExecutionEnd {
             status,
             exit_code,
             // Not when somebody came to look.
             at: end.and_then(|end| end.at).unwrap_or_else(|| self.now()),
             usage: end.and_then(|end| end.usage),
-            stdout_bytes: written.map_or_else(|| length(StreamKind::Stdout), |bytes| bytes.stdout),
-            stderr_bytes: written.map_or_else(|| length(StreamKind::Stderr), |bytes| bytes.stderr),
+            stdout_bytes: written.stdout,
+            stderr_bytes: written.stderr,
         };
         let noted = self.parts.registry.end_execution(execution, &end).await?;
         Ok(noted.then(|| Execution { end: Some(end), ..execution.clone() }))

@@ -25,5 +25,5 @@ mod writer;
 
 pub use excerpt::{Excerpt, excerpt};
 pub use replay::replay;
-pub use stream::{OutputFiles, StreamKind, stream_file};
+pub use stream::{OutputFiles, StreamKind, on_disk, stream_file};
 pub use writer::{OutputWriter, Written};

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::writer::Written;
 use serde::{Deserialize, Serialize};
 
 /// One of a command's two output streams.
@@ -55,6 +56,15 @@ pub fn stream_file(folder: &Path, stream: StreamKind) -> PathBuf {
         StreamKind::Stdout => "stdout",
         StreamKind::Stderr => "stderr",
     })
+}
+
+/// How much of an execution's output is on disk; nothing of what has no files.
+pub fn on_disk(folder: &Path) -> Written {
+    let length = |stream| {
+        let file = stream_file(folder, stream);
+        file.metadata().map_or(0, |metadata| metadata.len())
+    };
+    Written { stdout: length(StreamKind::Stdout), stderr: length(StreamKind::Stderr) }
 }
 
 pub(crate) fn order_file(folder: &Path) -> PathBuf {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use armor_core::execution::ExecutionUsage;
 use armor_core::id::{ExecutionId, SandboxId};
 use armor_core::sandbox::{
-    CommandEnd, CommandExit, CommandProgress, ExecRequest, RuntimeError, StreamKind, Written,
+    CommandEnd, CommandExit, CommandProgress, ExecRequest, RuntimeError, Written,
 };
 use armor_core::time::Timestamp;
-use armor_output::{OutputFiles, stream_file};
+use armor_output::{OutputFiles, on_disk};
 use armor_runner::{
     Answer, Cause, Connection, End, Files, Io, NotStarted, Request, RunnerError, Start, input,
 };
@@ -198,13 +198,9 @@ pub(crate) fn noted_end(folder: &Path) -> Option<CommandEnd> {
 
 /// A sandbox that is stopped notes the ends of its commands, unless it is killed.
 fn end_with_the_sandbox(folder: &Path) -> CommandEnd {
-    let length = |stream| {
-        let file = stream_file(folder, stream);
-        file.metadata().map_or(0, |metadata| metadata.len())
-    };
     noted_end(folder).unwrap_or_else(|| CommandEnd {
         exit: CommandExit::SandboxLost,
-        written: Written { stdout: length(StreamKind::Stdout), stderr: length(StreamKind::Stderr) },
+        written: on_disk(folder),
         usage: None,
         at: None,
     })
