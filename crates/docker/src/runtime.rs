@@ -77,7 +77,11 @@ impl DockerRuntime {
         let started = docker.start_container(sandbox.as_str(), None);
         self.engine.call("start a container", started).await?;
         let container = self.engine.inspect(sandbox).await?;
-        self.inside.after_start(sandbox, &container, self.engine.timeout()).await
+        if self.inside.after_start(sandbox, &container, self.engine.timeout()).await? {
+            Ok(())
+        } else {
+            Err(engine_broke("start its program in the sandbox", "nobody answers there"))
+        }
     }
 
     /// Kills an execution. False when that does not get through.
@@ -198,14 +202,12 @@ impl Runtime for DockerRuntime {
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }
         if container.state.as_ref().and_then(|state| state.running) == Some(true) {
-            match self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await {
-                // Somebody has taken its socket away, perhaps long ago.
-                Err(RuntimeError::Engine { .. } | RuntimeError::Timeout { .. }) => {
-                    tracing::warn!(%sandbox, "restarting the sandbox, whose runner does not answer");
-                    self.restart(sandbox).await
-                }
-                started => started,
+            if self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await? {
+                return Ok(());
             }
+            // Somebody has taken its socket away, perhaps long ago.
+            tracing::warn!(%sandbox, "restarting the sandbox, whose runner does not answer");
+            self.restart(sandbox).await
         } else if is_ours(&container) {
             Err(engine_broke("keep the container running", "its program has ended"))
         } else {

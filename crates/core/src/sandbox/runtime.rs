@@ -335,7 +335,8 @@ pub trait Runtime: Send + Sync + fmt::Debug {
 
     /// Kills every process of an execution, also those that left its process group or lost their
     /// parent. `user` is the one that the execution was started with. Where an image has nothing to
-    /// do that with, all processes of the sandbox are killed, and the sandbox goes on empty.
+    /// do that with, all processes of the sandbox are killed, and the sandbox goes on empty. A sandbox that
+    /// stands still goes on, since nothing in it can be killed.
     async fn kill(
         &self,
         sandbox: &SandboxId,

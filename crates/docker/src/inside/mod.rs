@@ -94,17 +94,19 @@ impl Inside {
         }
     }
 
-    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen.
+    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen. False when
+    /// nobody answers, or somebody else.
     pub(crate) async fn after_start(
         &self,
         sandbox: &SandboxId,
         container: &ContainerInspectResponse,
         patience: Duration,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<bool, RuntimeError> {
         const ACTION: &str = "start its program in the sandbox";
-        let Some(place) = &self.place else { return Ok(()) };
+        let Some(place) = &self.place else { return Ok(true) };
         self.entrances.forget(sandbox);
-        let Some(entrance) = self.entrances.note(place, sandbox, container)? else { return Ok(()) };
+        let entrance = self.entrances.note(place, sandbox, container)?;
+        let Some(entrance) = entrance else { return Ok(true) };
         let give_up = Instant::now() + patience;
         let mut again = AGAIN;
         loop {
@@ -117,14 +119,14 @@ impl Inside {
                     self.entrances.forget(sandbox);
                     self.entrances.of(&self.engine, place, sandbox).await?;
                 }
-                Ok(Err(error)) => return Err(unreachable(ACTION, error)),
-                Err(_) => {
-                    let limit = self.engine.timeout();
-                    return Err(RuntimeError::Timeout { action: ACTION, limit });
+                Ok(Err(RunnerError::Unreachable { .. } | RunnerError::Replaced)) | Err(_) => {
+                    return Ok(false);
                 }
+                Ok(Err(error)) => return Err(unreachable(ACTION, error)),
             }
         }
-        place.lock(&entrance.task)
+        place.lock(&entrance.task)?;
+        Ok(true)
     }
 
     /// Forgets all there is of a task's runner.

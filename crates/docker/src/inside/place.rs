@@ -66,9 +66,12 @@ impl RunnerPlace {
         self.root.join("sockets").join(task.as_str())
     }
 
-    /// Whether something is in the folder: then a runner was started before.
+    /// Whether something is in the folder, or somebody has closed it: then a runner was started before.
     pub(crate) fn was_used(&self, task: &TaskId) -> bool {
-        fs::read_dir(self.shared(task)).is_ok_and(|mut entries| entries.next().is_some())
+        match fs::read_dir(self.shared(task)) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Makes the folder anew, so that nothing is in it that a command has put there, and lets the
