@@ -24,11 +24,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-sandbox-runner", &["armor-output", "armor-runner-protocol"]),
     ("armor-runner", &["armor-runner-protocol"]),
     ("armor-git", &["armor-core"]),
+    ("armor-egress", &["armor-core"]),
     ("armor-docker", &["armor-core", "armor-output", "armor-runner"]),
     (
         "armor-lifecycle",
         &[
             "armor-core",
+            "armor-egress",
             "armor-events",
             "armor-git",
             "armor-jobs",

@@ -131,6 +131,7 @@ fn argument(definition: &Argument) -> Arg {
         Kind::Option(value) => arg.long(definition.name).value_name(value),
         Kind::Many(value) => arg.long(definition.name).value_name(value).action(ArgAction::Append),
         Kind::Flag => arg.long(definition.name).action(ArgAction::SetTrue),
+        Kind::Several => arg.required(true).num_args(1..).value_name("RULE"),
         Kind::Rest => arg
             .required(true)
             .num_args(1..)

@@ -55,6 +55,10 @@ fn parser() -> Command {
                 .help("Serve Streamable HTTP at http://ADDR/mcp instead of standard input and output; a loopback address such as 127.0.0.1:7717"),
         )
         .arg(
+            // For the process that this program starts when a task needs it.
+            Arg::new("carry").long("carry").action(ArgAction::SetTrue).hide(true),
+        )
+        .arg(
             Arg::new("set")
                 .long("set")
                 .action(ArgAction::Append)
@@ -70,7 +74,8 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
-    let mut builder = Armor::builder(environment);
+    // By what runs now, whatever has become of its file.
+    let mut builder = Armor::builder(environment).carrier("/proc/self/exe", &["--carry"]);
     for (key, value) in matches.get_many::<(String, String)>("set").into_iter().flatten() {
         builder = builder.set(key, value);
     }
@@ -84,6 +89,11 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let lifecycle = armor.lifecycle().clone();
+    if matches.get_flag("carry") {
+        let carried = lifecycle.carry(stop).await.map_err(|error| failure(&error));
+        armor.close().await;
+        return exit(carried.map(drop));
+    }
     let sweeper = lifecycle.clone();
     tokio::spawn(async move {
         match sweeper.sweep().await {

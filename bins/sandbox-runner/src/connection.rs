@@ -117,6 +117,12 @@ impl Connection {
         self.say(answer)
     }
 
+    /// Answers, with a descriptor.
+    pub(crate) fn answer_with(&mut self, answer: &Answer, along: OwnedFd) -> io::Result<()> {
+        self.along = Some(along);
+        self.say(answer)
+    }
+
     fn say(&mut self, message: &impl Serialize) -> io::Result<()> {
         self.waiting.extend(encode(message).map_err(io::Error::other)?);
         self.flush()

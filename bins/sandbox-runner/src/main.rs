@@ -25,9 +25,15 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match words.as_slice() {
-        [word, socket] if word == "serve" => server::run(Path::new(socket)),
+        [word, socket] if word == "serve" => server::run(Path::new(socket), None),
+        [word, socket, port] if word == "serve" => match port.to_str().map(str::parse) {
+            Some(Ok(port)) => server::run(Path::new(socket), Some(port)),
+            _ => Err(std::io::Error::other("no port")),
+        },
         [word] if word == orders::SUPERVISE => supervisor::run(),
-        _ => Err(std::io::Error::other("usage: armor-sandbox-runner serve <socket>")),
+        _ => Err(std::io::Error::other(
+            "usage: armor-sandbox-runner serve <socket> [<port of the way out>]",
+        )),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

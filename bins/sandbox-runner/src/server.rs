@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -43,6 +44,9 @@ const SI_USER: i32 = 0;
 struct Server {
     epoll: OwnedFd,
     listener: UnixListener,
+    /// Where programs of the sandbox ask for a way out. Hosts accept there, we do not: what nobody
+    /// has accepted waits, also while no host is there.
+    egress: Option<TcpListener>,
     signals: SignalFd,
     /// Let go of when there is no descriptor left, to have one.
     spare: Option<File>,
@@ -58,12 +62,13 @@ struct Server {
     stopping: bool,
 }
 
-/// Listens at `socket` and serves hosts until the sandbox is stopped.
-pub(crate) fn run(socket: &Path) -> io::Result<()> {
+/// Listens at `socket` and serves hosts until the sandbox is stopped. At the port of the loopback,
+/// programs ask for a way out.
+pub(crate) fn run(socket: &Path, egress: Option<u16>) -> io::Result<()> {
     // Before anybody else runs in the sandbox.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_child_subreaper(Some(getpid()))?;
-    let mut server = Server::open(socket)?;
+    let mut server = Server::open(socket, egress)?;
     while !(server.stopping && server.executions.is_empty()) {
         server.turn()?;
     }
@@ -71,7 +76,7 @@ pub(crate) fn run(socket: &Path) -> io::Result<()> {
 }
 
 impl Server {
-    fn open(socket: &Path) -> io::Result<Self> {
+    fn open(socket: &Path, egress: Option<u16>) -> io::Result<Self> {
         let mut heard = SigSet::empty();
         for signal in SIGNALS {
             heard.add(signal);
@@ -82,6 +87,9 @@ impl Server {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        // Before a host can have a command started, which could be there first.
+        let egress = egress.map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+        let egress = egress.transpose()?;
         let listener = UnixListener::bind(socket)?;
         std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
@@ -89,6 +97,7 @@ impl Server {
         let server = Self {
             epoll,
             listener,
+            egress,
             signals,
             spare: Some(File::open("/dev/null")?),
             connections: BTreeMap::new(),
@@ -333,6 +342,17 @@ impl Server {
                     of_kind.map(|execution| execution.name.clone()).collect()
                 };
                 Answer::Executions { running: names(true), left_behind: names(false) }
+            }
+            Request::Egress => {
+                match self.egress.as_ref().map(|egress| egress.as_fd().try_clone_to_owned()) {
+                    Some(descriptor) => {
+                        let descriptor = descriptor?;
+                        let host = self.connections.get_mut(&host);
+                        return host
+                            .map_or(Ok(()), |host| host.answer_with(&Answer::Egress, descriptor));
+                    }
+                    None => Answer::Refused { reason: "it has no way out".to_owned() },
+                }
             }
         };
         self.connections.get_mut(&host).map_or(Ok(()), |host| host.answer(&answer))

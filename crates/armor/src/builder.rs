@@ -1,6 +1,6 @@
 //! The composition root: configuration, registry, consumers, runtime, lifecycle.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use armor_events::{Bus, Consumers, Pattern, Subscription};
 use armor_git::{Allowed, Git};
 use armor_jobs::{RetryPolicy, WorkerSettings, Workers};
 use armor_lifecycle::{
-    AfterHooks, CleanUp, Hooks, Instances, Janitor, Lifecycle, LifecycleSettings, Parts,
-    RunAfterHooks,
+    AfterHooks, Carrier, CarrierProgram, CleanUp, Hooks, Instances, Janitor, Lifecycle,
+    LifecycleSettings, Parts, RunAfterHooks,
 };
 use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
 use armor_registry::{Backups, Registry, SqliteRegistry};
@@ -37,6 +37,7 @@ pub struct Builder {
     environment: Environment,
     flags: Vec<(String, String)>,
     hooks: Vec<Arc<dyn Hook>>,
+    carrier: Option<CarrierProgram>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -56,6 +57,16 @@ impl Builder {
     #[must_use]
     pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
         self.hooks.push(hook);
+        self
+    }
+
+    /// Has this program carry the connections of tasks with the network `egress`, as a process of its
+    /// own: it opens this home with these settings and calls [`Lifecycle::carry`]. Otherwise this
+    /// process does so, as long as it has the home open.
+    #[must_use]
+    pub fn carrier(mut self, program: impl Into<PathBuf>, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(Into::into).collect();
+        self.carrier = Some(CarrierProgram { program: program.into(), arguments });
         self
     }
 
@@ -130,6 +141,7 @@ impl Builder {
         ];
         let mut handlers: Vec<Arc<dyn Handler>> =
             vec![Arc::new(CleanUp::new(registry.clone(), runtime.clone(), folders.clone()))];
+        let carrier = self.carrier.map(|carrier| with_settings(carrier, &self.flags));
         let hooks = Hooks::new(self.hooks, settings.hooks);
         if hooks.run_after_changes() {
             let after = AfterHooks::open(hooks.clone(), registry.clone()).await?;
@@ -154,6 +166,7 @@ impl Builder {
                 bus,
                 folders,
                 instances: Instances::new(&home),
+                carrier: Carrier::new(home.join("locks").join(".carrier"), carrier),
                 git: Git::default(),
                 clock: self.clock,
                 ids: self.ids,
@@ -170,6 +183,14 @@ impl Builder {
 
 fn backups(home: &Path, configuration: &Configuration) -> Backups {
     Backups::new(home.join("backups"), configuration.settings().backup.keep as usize)
+}
+
+/// The program with this process's settings.
+fn with_settings(mut carrier: CarrierProgram, flags: &[(String, String)]) -> CarrierProgram {
+    for (key, value) in flags {
+        carrier.arguments.extend(["--set".into(), format!("{key}={value}").into()]);
+    }
+    carrier
 }
 
 /// How long a job of a process that died waits for another one.
@@ -195,6 +216,7 @@ fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> L
     LifecycleSettings {
         sandbox: settings.sandbox_request(),
         execution: settings.execution.clone(),
+        network: settings.network.clone(),
         allowed,
         user: commands_user(),
     }
@@ -226,6 +248,7 @@ impl Armor {
             environment,
             flags: Vec::new(),
             hooks: Vec::new(),
+            carrier: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds::default()),
         }
@@ -248,12 +271,14 @@ impl Armor {
 
     /// Lets go at once: what is not done is done by whoever opens the home next.
     pub async fn leave(self) {
+        self.lifecycle().stop_carrying(STOP_LIMIT).await;
         self.workers.stop(Duration::ZERO).await;
     }
 
     /// Waits, for a bounded time, until the consumers have written what was committed, and lets go
     /// of the database.
     pub async fn close(self) {
+        self.lifecycle().stop_carrying(STOP_LIMIT).await;
         let head = *self.registry.appended().borrow();
         if !self.consumers.caught_up(head, CLOSE_LIMIT).await {
             tracing::warn!(%head, "closed before the consumers were done; they catch up later");

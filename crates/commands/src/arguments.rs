@@ -26,6 +26,8 @@ pub enum Kind {
     Many(&'static str),
     /// As `--name`.
     Flag,
+    /// By its place, once or more.
+    Several,
     /// Everything behind the other arguments, or behind `--`.
     Rest,
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Argument, Arguments};
 use crate::{
     CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, executions, image, jobs,
-    metrics, shell, stats, task,
+    metrics, network, shell, stats, task,
 };
 
 /// A command.
@@ -55,6 +55,11 @@ pub static COMMANDS: &[Command] = &[
     executions::KILL,
     executions::SHORT_LOGS,
     stats::COMMAND,
+    network::SHOW,
+    network::LOG,
+    network::ALLOW,
+    network::DENY,
+    network::CARRY,
     task::events::COMMAND,
     task::detach::COMMAND,
     task::complete::COMMAND,
@@ -82,6 +87,7 @@ pub static COMMANDS: &[Command] = &[
 /// The first words that several commands share, and what these are for.
 pub static GROUPS: &[(&str, &str)] = &[
     ("executions", "The commands that were run in a task's sandbox"),
+    ("network", "What tasks reach"),
     ("image", "The images that sandboxes run"),
     ("config", "The settings"),
     ("backup", "Backups of the database"),

@@ -4,6 +4,7 @@ use armor_core::error::{Code, Diagnostic};
 use armor_core::event::{InvalidDeadLetterId, LogError};
 use armor_core::id::InvalidId;
 use armor_core::job::{InvalidJobId, QueueError};
+use armor_core::network::InvalidRule;
 use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
 use armor_core::task::{InvalidField, UnknownStatus};
 use armor_core::time::InvalidTimestamp;
@@ -37,6 +38,9 @@ pub enum CommandError {
     /// A choice about a sandbox is wrong.
     #[error(transparent)]
     SandboxField(#[from] InvalidSandboxField),
+    /// A rule about what may be reached is wrong.
+    #[error(transparent)]
+    Rule(#[from] InvalidRule),
     /// A status is wrong.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
@@ -121,6 +125,7 @@ impl Diagnostic for CommandError {
             Self::Git(error) => error.code(),
             Self::Field(error) => error.code(),
             Self::SandboxField(error) => error.code(),
+            Self::Rule(error) => error.code(),
             Self::Status(error) => error.code(),
             Self::Id(error) => error.code(),
             Self::Pattern(error) => error.code(),
@@ -149,6 +154,7 @@ impl Diagnostic for CommandError {
             Self::Git(error) => error.next_step(),
             Self::Field(error) => error.next_step(),
             Self::SandboxField(error) => error.next_step(),
+            Self::Rule(error) => error.next_step(),
             Self::Status(error) => error.next_step(),
             Self::Id(error) => error.next_step(),
             Self::Pattern(error) => error.next_step(),

@@ -46,6 +46,7 @@ impl ExitStatus {
             | Code::ConfigUnreadable
             | Code::CursorInvalid
             | Code::IdInvalid
+            | Code::NetworkInvalidRule
             | Code::PathInvalid
             | Code::PathOutside
             | Code::TaskInvalidMetadata
@@ -67,6 +68,8 @@ impl ExitStatus {
             | Code::JobState
             | Code::LeaseHeld
             | Code::LeaseLost
+            | Code::NetworkNoRules
+            | Code::NetworkRefused
             | Code::TaskAttachedElsewhere
             | Code::TaskConflict
             | Code::TaskIllegalTransition
@@ -82,6 +85,7 @@ impl ExitStatus {
             | Code::EngineTimeout
             | Code::EngineTooOld
             | Code::EngineUnavailable
+            | Code::EngineUnsupported
             | Code::GitMissing => Self::Unavailable,
             Code::DatabaseCorrupt
             | Code::DatabaseFailed

@@ -21,6 +21,7 @@ mod exit;
 mod image;
 mod jobs;
 mod metrics;
+mod network;
 mod render;
 mod shell;
 mod stats;

@@ -3,6 +3,7 @@
 use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
+use armor_core::network::{NetworkPolicy, Rule};
 use armor_core::sandbox::Limits;
 use armor_core::task::{Task, TaskStatus, WorkState};
 use armor_lifecycle::{ExecutionReport, SandboxFigures};
@@ -48,7 +49,7 @@ pub struct TaskView {
     pub uncommitted_files: Option<u32>,
     /// The image of its sandbox.
     pub image: String,
-    /// What its sandbox reaches: none, internal.
+    /// What its sandbox reaches: none, internal, egress, open.
     pub network: String,
     /// What its sandbox may use.
     pub limits: LimitsView,
@@ -71,6 +72,31 @@ pub struct TaskView {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<String>,
+}
+
+/// What a task may reach.
+#[derive(Debug, Clone, Serialize)]
+pub struct NetworkView {
+    /// The task's id.
+    pub task_id: String,
+    /// Its network.
+    pub network: String,
+    /// What it may reach with the network `egress`, by the settings and its own rules.
+    pub allow: Vec<Rule>,
+    /// What it may not, whatever else is allowed.
+    pub deny: Vec<Rule>,
+}
+
+impl NetworkView {
+    /// Of a task, with all rules that hold for it.
+    pub fn new(task: &Task, policy: &NetworkPolicy) -> Self {
+        Self {
+            task_id: task.id.to_string(),
+            network: task.sandbox.network.to_string(),
+            allow: policy.allow.clone(),
+            deny: policy.deny.clone(),
+        }
+    }
 }
 
 /// What a sandbox may use.

@@ -56,6 +56,7 @@ codes! {
     EngineTimeout = "engine.timeout", "The container engine did not answer in time.";
     EngineTooOld = "engine.too_old", "The container engine lacks something that a sandbox needs.";
     EngineUnavailable = "engine.unavailable", "No container engine answers at the configured address.";
+    EngineUnsupported = "engine.unsupported", "The sandbox cannot be had on this engine, whatever its version.";
     ExecutionInterrupted = "execution.interrupted", "The command's sandbox or watcher went away before the command ended.";
     ExecutionNoBackground = "execution.no_background", "Commands in the sandbox do not go on without a process of Armor.";
     ExecutionNotFound = "execution.not_found", "The task has no execution with this id.";
@@ -74,6 +75,9 @@ codes! {
     JobState = "job.state", "The job's state does not allow this.";
     LeaseHeld = "lease.held", "Somebody else has the lease.";
     LeaseLost = "lease.lost", "The lease expired, and somebody else has taken it.";
+    NetworkInvalidRule = "network.invalid_rule", "A rule about what may be reached is not of the form that rules have.";
+    NetworkNoRules = "network.no_rules", "The task's network is none that rules govern.";
+    NetworkRefused = "network.refused", "The settings do not let tasks have this network.";
     PathInvalid = "path.invalid", "A path has a form that is refused, such as a control character or a reserved name.";
     PathOutside = "path.outside", "A path leaves the folder that it has to stay in.";
     SandboxNotFound = "sandbox.not_found", "The sandbox does not exist on the engine.";

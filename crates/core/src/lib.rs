@@ -33,6 +33,7 @@ pub mod file_lock;
 pub mod hook;
 pub mod id;
 pub mod job;
+pub mod network;
 pub mod path;
 pub mod sandbox;
 pub mod task;

@@ -47,7 +47,7 @@ pub(crate) fn body(
         image: Some(spec.image.to_string()),
         // Overrides what the image would run.
         entrypoint: Some(if has_runner {
-            RunnerMounts::entrypoint()
+            RunnerMounts::entrypoint(spec.network)
         } else {
             vec!["sleep".to_owned(), "2147483647".to_owned()]
         }),
@@ -55,7 +55,7 @@ pub(crate) fn body(
         user: Some(first_user(spec, has_runner)),
         hostname: Some("sandbox".to_owned()),
         working_dir: Some(paths::WORKSPACE.to_owned()),
-        env: Some(vec![format!("HOME={}", paths::MEMORY)]),
+        env: Some(variables(spec)),
         labels: Some(labels(home, &spec.task)),
         stop_timeout: Some(1),
         // An image's own health check would run inside, as the guard.
@@ -66,6 +66,39 @@ pub(crate) fn body(
         host_config: Some(host_config(home, spec, surroundings)),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Where programs look for the certificates that they trust: OpenSSL, curl, git, Node.js, Python's
+/// requests, pip, cargo.
+const CERTIFICATE_VARIABLES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+];
+
+/// The variables of a sandbox's programs. Those that say where the way out is are what programs agree
+/// upon, in both spellings.
+fn variables(spec: &SandboxSpec) -> Vec<String> {
+    let mut variables = vec![format!("HOME={}", paths::MEMORY)];
+    if spec.mounts.iter().any(|mount| mount.target == paths::CERTIFICATES) {
+        let named = CERTIFICATE_VARIABLES.iter();
+        variables.extend(named.map(|name| format!("{name}={}", paths::CERTIFICATES)));
+    }
+    if spec.network == NetworkMode::Egress {
+        let proxy = format!("http://127.0.0.1:{}", paths::EGRESS_PORT);
+        for name in ["http_proxy", "https_proxy", "all_proxy"] {
+            variables.push(format!("{name}={proxy}"));
+            variables.push(format!("{}={proxy}", name.to_ascii_uppercase()));
+        }
+        for name in ["no_proxy", "NO_PROXY"] {
+            variables.push(format!("{name}=localhost,127.0.0.1,::1"));
+        }
+    }
+    variables
 }
 
 fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -> HostConfig {
@@ -79,8 +112,7 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
         init: Some(surroundings.runner.is_none()),
         ipc_mode: Some("private".to_owned()),
         network_mode: Some(network_mode(home, spec)),
-        // The host's resolver is of no use inside, and none of its business.
-        dns: Some(vec!["127.0.0.1".to_owned()]),
+        dns: resolver(spec.network),
         tmpfs: Some(tmpfs(spec.limits, &surroundings.image_volumes, &spec.mounts)),
         shm_size: Some(SHM_BYTES),
         pids_limit: Some(spec.limits.pids.into()),
@@ -120,11 +152,17 @@ pub(crate) fn nano_cpus(limits: Limits, cpus: i64) -> i64 {
     (i64::from(limits.cpu_millis) * 1_000_000).min(cpus.max(1) * 1_000_000_000)
 }
 
+/// The host's resolver is of no use inside, and none of its business, unless the network is open.
+fn resolver(network: NetworkMode) -> Option<Vec<String>> {
+    (network != NetworkMode::Open).then(|| vec!["127.0.0.1".to_owned()])
+}
+
 /// The engine's name for the network of a sandbox.
 pub(crate) fn network_mode(home: &HomeId, spec: &SandboxSpec) -> String {
     match spec.network {
-        NetworkMode::None => "none".to_owned(),
-        NetworkMode::Internal => name(home, &spec.task),
+        // The way out is by the runner's socket, not by a network.
+        NetworkMode::None | NetworkMode::Egress => "none".to_owned(),
+        NetworkMode::Internal | NetworkMode::Open => name(home, &spec.task),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The network of an `internal` sandbox: a bridge of the task's own without a route out.
+//! The network of an `internal` sandbox: a bridge of the task's own without a route out; and that of
+//! an `open` one: a bridge of its own with one.
 //!
 //! An internal bridge alone still leads to the host, at the bridge's own address. So the bridge
 //! gets none (`inhibit_ipv4`), and the sandbox has nobody to talk to but itself. The engine's
@@ -19,11 +20,21 @@ use crate::labels::{filter, labels, name};
 /// How many subnets are tried before giving up: others may have taken the first.
 const TRIES: u64 = 32;
 
+/// Whom a network leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Nobody.
+    Nobody,
+    /// Whomever the engine's machine reaches.
+    Everybody,
+}
+
 /// Makes the task's network, if it is not there.
 pub(crate) async fn create(
     engine: &Engine,
     home: &HomeId,
     task: &TaskId,
+    reach: Reach,
 ) -> Result<(), RuntimeError> {
     if !ids(engine, home, Some(task)).await?.is_empty() {
         return Ok(());
@@ -33,7 +44,7 @@ pub(crate) async fn create(
         let made = engine
             .call(
                 "make a network",
-                engine.docker().await?.create_network(request(home, task, attempt)),
+                engine.docker().await?.create_network(request(home, task, reach, attempt)),
             )
             .await;
         match made {
@@ -74,17 +85,18 @@ async fn ids(
     Ok(found.into_iter().filter_map(|network| network.id).collect())
 }
 
-fn request(home: &HomeId, task: &TaskId, attempt: u64) -> NetworkCreateRequest {
+fn request(home: &HomeId, task: &TaskId, reach: Reach, attempt: u64) -> NetworkCreateRequest {
     let option =
         |key: &str, value: &str| (format!("com.docker.network.bridge.{key}"), value.to_owned());
+    let is_closed = reach == Reach::Nobody;
     NetworkCreateRequest {
         name: name(home, task),
         driver: Some("bridge".to_owned()),
-        internal: Some(true),
+        internal: Some(is_closed),
         enable_ipv6: Some(false),
         labels: Some(labels(home, task)),
         options: Some(HashMap::from([
-            option("inhibit_ipv4", "true"),
+            option("inhibit_ipv4", if is_closed { "true" } else { "false" }),
             option("enable_icc", "false"),
         ])),
         ipam: Some(Ipam {

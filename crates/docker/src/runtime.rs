@@ -9,10 +9,11 @@ use crate::engine::{Engine, status};
 use crate::exec::{engine_broke, gone_if_not_there};
 use crate::inside::{self, Inside, Outcome, RunnerFolders, is_ours};
 use crate::labels::{TASK_LABEL, filter, name};
+use crate::network::Reach;
 use crate::{attended, kill, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
-    CommandEnd, CommandExit, CommandProgress, ExecRequest, ImageName, NetworkMode, Runtime,
+    CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName, NetworkMode, Runtime,
     RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
     TerminalRequest, UserIds,
 };
@@ -118,6 +119,13 @@ impl DockerRuntime {
     }
 }
 
+const fn no_egress() -> RuntimeError {
+    RuntimeError::Unsupported {
+        feature: "the network `egress`, whose proxy is reached through the program in the sandbox",
+        next_step: "Use the network `none`, or an engine on this machine; `armor doctor` shows what it can have.",
+    }
+}
+
 /// The memory that a container could not do without: what it uses, less the files that are only kept
 /// in case they are read again. So the engine's own program counts it, too.
 fn in_use(memory: ContainerMemoryStats) -> u64 {
@@ -152,8 +160,16 @@ impl Runtime for DockerRuntime {
 
     async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
         let surroundings = self.surroundings(spec).await?;
-        if spec.network == NetworkMode::Internal {
-            network::create(&self.engine, &self.home, &spec.task).await?;
+        match spec.network {
+            NetworkMode::None => {}
+            NetworkMode::Egress if surroundings.runner.is_some() => {}
+            NetworkMode::Egress => return Err(no_egress()),
+            NetworkMode::Internal => {
+                network::create(&self.engine, &self.home, &spec.task, Reach::Nobody).await?;
+            }
+            NetworkMode::Open => {
+                network::create(&self.engine, &self.home, &spec.task, Reach::Everybody).await?;
+            }
         }
         let body = container::body(&self.home, spec, &surroundings);
         let options =
@@ -312,6 +328,10 @@ impl Runtime for DockerRuntime {
             Some(terminal) => Ok(terminal),
             None => Err(engine_broke("give a terminal", "its sandbox has no runner")),
         }
+    }
+
+    async fn egress(&self, sandbox: &SandboxId) -> Result<Egress, RuntimeError> {
+        self.inside.egress(sandbox).await?.ok_or_else(no_egress)
     }
 
     fn noted_end(&self, output: &Path) -> Option<CommandEnd> {

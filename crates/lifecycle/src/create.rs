@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use armor_core::sandbox::{ImageName, Limits, NetworkMode};
+use armor_core::network::NetworkPolicy;
+use armor_core::sandbox::{ImageName, InvalidSandboxField, Limits, NetworkMode};
 use armor_core::task::{
     Metadata, Owner, RepositoryBase, RequestText, SandboxRequest, Task, TaskName, TaskRequest,
 };
@@ -27,6 +28,8 @@ pub struct CreateTask {
     pub image: Option<ImageName>,
     /// The network.
     pub network: Option<NetworkMode>,
+    /// What it may reach with the network `egress`, beside what all tasks may.
+    pub rules: NetworkPolicy,
     /// The limits.
     pub limits: Option<Limits>,
 }
@@ -42,6 +45,7 @@ impl CreateTask {
             metadata: Metadata::default(),
             image: None,
             network: None,
+            rules: NetworkPolicy::default(),
             limits: None,
         }
     }
@@ -60,8 +64,13 @@ impl Lifecycle {
         let sandbox = SandboxRequest {
             image: request.image.unwrap_or_else(|| defaults.image.clone()),
             network: request.network.unwrap_or(defaults.network),
+            rules: request.rules,
             limits: request.limits.unwrap_or(defaults.limits).check()?,
         };
+        self.check_network(sandbox.network)?;
+        if sandbox.network != NetworkMode::Egress && !sandbox.rules.is_empty() {
+            return Err(InvalidSandboxField::Rules(sandbox.network).into());
+        }
         self.parts.images.check(&sandbox.image).await?;
         let repository = match &request.workspace {
             Some(workspace) => Some(self.repository_base(workspace).await?),

@@ -5,7 +5,7 @@ use armor_core::execution::InvalidCommand;
 use armor_core::hook::HookPoint;
 use armor_core::id::InvalidId;
 use armor_core::path::InvalidPath;
-use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
+use armor_core::sandbox::{InvalidSandboxField, NetworkMode, RuntimeError};
 use armor_core::task::{InvalidField, TaskError};
 use armor_git::GitError;
 use armor_persistence::StorageError;
@@ -59,6 +59,17 @@ pub enum LifecycleError {
     /// The sandbox cannot run a command without a process of Armor.
     #[error("commands in this sandbox do not go on without a process of Armor")]
     NoBackground,
+    /// The settings do not let tasks have this network.
+    #[error("the settings do not let tasks have the network {network}")]
+    NetworkRefused {
+        /// What was asked for.
+        network: NetworkMode,
+        /// What may be.
+        modes: Vec<NetworkMode>,
+    },
+    /// Nobody carries the connections of a task's network.
+    #[error("what carries the connections of tasks could not be started")]
+    Carrier(#[source] std::io::Error),
     /// A hook refused the change.
     #[error("the hook `{hook}` ({point}) refused: {reason}")]
     Refused {
@@ -91,6 +102,8 @@ impl Diagnostic for LifecycleError {
                 Code::ArgumentInvalid
             }
             Self::NoBackground => Code::ExecutionNoBackground,
+            Self::NetworkRefused { .. } => Code::NetworkRefused,
+            Self::Carrier(_) => Code::StorageFailed,
             Self::Refused { .. } => Code::HookRefused,
             Self::Broken(_) => Code::Internal,
         }
@@ -114,6 +127,11 @@ impl Diagnostic for LifecycleError {
             Self::VariableValue(_) => Some("Leave the NUL out.".to_owned()),
             Self::TimeLimit { .. } => Some("Choose one in between.".to_owned()),
             Self::NoBackground => Some("Wait for the command's end, or use an engine on this machine; `armor doctor` says more.".to_owned()),
+            Self::NetworkRefused { modes, .. } => {
+                let modes: Vec<_> = modes.iter().map(|mode| mode.as_str()).collect();
+                Some(format!("Use one of {}, or add it to network.modes in armor.toml.", modes.join(", ")))
+            }
+            Self::Carrier(_) => Some("Check that the home's disk has room and can be written to (`armor doctor`), and try again.".to_owned()),
             Self::Refused { .. } => Some("Do what the hook asks for, then repeat.".to_owned()),
             Self::Broken(_) => Some("Please report it with the program's log.".to_owned()),
         }

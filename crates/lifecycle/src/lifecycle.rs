@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use armor_core::config::ExecutionSettings;
+use armor_core::config::{ExecutionSettings, NetworkSettings};
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::job::JobQueue;
@@ -18,7 +18,7 @@ use armor_persistence::{TaskFolder, TaskFolders};
 use armor_registry::Registry;
 
 use crate::take_up::TakenUp;
-use crate::{Hooks, Instances, LifecycleError};
+use crate::{Carrier, Hooks, Instances, LifecycleError};
 
 /// How long an answer waits for what follows from it, such as the removal of a sandbox. What is
 /// not done by then is done later.
@@ -45,6 +45,8 @@ pub struct Parts {
     pub folders: TaskFolders,
     /// The processes that have this home open.
     pub instances: Instances,
+    /// Who carries tasks' connections.
+    pub carrier: Carrier,
     /// The git program.
     pub git: Git,
     /// Where the time comes from.
@@ -60,6 +62,8 @@ pub struct LifecycleSettings {
     pub sandbox: SandboxRequest,
     /// How commands run.
     pub execution: ExecutionSettings,
+    /// What tasks may reach.
+    pub network: NetworkSettings,
     /// Where repositories may lie.
     pub allowed: Allowed,
     /// Who commands are, and whom working copies belong to.
@@ -121,6 +125,14 @@ impl Lifecycle {
     /// What the sandbox of a task that asks for no limits may use.
     pub fn default_limits(&self) -> Limits {
         self.settings.sandbox.limits
+    }
+
+    /// Lets go of what this process carries of tasks' connections. Waits at most so long for what
+    /// they were to be written down.
+    pub async fn stop_carrying(&self, limit: Duration) {
+        if tokio::time::timeout(limit, self.parts.carrier.stop()).await.is_err() {
+            tracing::warn!("not all that was carried is written down");
+        }
     }
 
     /// The git program.

@@ -3,7 +3,7 @@
 use armor_core::event::SandboxEvent;
 use armor_core::id::SandboxId;
 use armor_core::sandbox::{
-    Access, Mount, Progress, RuntimeError, SandboxSpec, SandboxState, Silent, paths,
+    Access, Mount, NetworkMode, Progress, RuntimeError, SandboxSpec, SandboxState, Silent, paths,
 };
 use armor_core::task::{Task, TaskStatus};
 use armor_git::GitError;
@@ -97,6 +97,12 @@ impl Lifecycle {
         ];
         let objects = task.repository.as_ref().and_then(|repository| repository.objects.clone());
         mounts.extend(objects.map(|objects| mount(objects, paths::OBJECTS, Access::ReadOnly)));
+        if matches!(task.sandbox.network, NetworkMode::Egress | NetworkMode::Open) {
+            let certificates = self.settings.network.certificates.clone();
+            let certificates =
+                certificates.map(|file| mount(file, paths::CERTIFICATES, Access::ReadOnly));
+            mounts.extend(certificates);
+        }
         SandboxSpec {
             task: task.id.clone(),
             image: task.sandbox.image.clone(),
@@ -112,6 +118,7 @@ impl Lifecycle {
         &self,
         task: &Task,
     ) -> Result<SandboxId, LifecycleError> {
+        self.see_to_carrier(task)?;
         if let Some(sandbox) = self.seen(&task.id) {
             return Ok(sandbox);
         }

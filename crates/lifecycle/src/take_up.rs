@@ -63,7 +63,8 @@ impl Lifecycle {
         Ok(count)
     }
 
-    /// Does so again and again, for as long as this is not dropped.
+    /// Does so again and again, for as long as this is not dropped, and sees to it that tasks'
+    /// connections are carried.
     pub async fn keep_taking_up(&self) {
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -72,6 +73,10 @@ impl Lifecycle {
                     cause = armor_core::error::chain(&error),
                     "executions not looked at"
                 );
+            }
+            if let Err(error) = self.see_to_all_carried().await {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(cause, "the sandboxes' connections may not be carried");
             }
         }
     }

@@ -35,6 +35,9 @@ pub enum Request {
     },
     /// Asks for [`Answer::Executions`].
     List,
+    /// Asks for the socket at which the sandbox's programs ask for a way out. Answered by
+    /// [`Answer::Egress`], or by [`Answer::Refused`] where there is none.
+    Egress,
 }
 
 /// A command to be started.
@@ -123,6 +126,8 @@ pub enum Answer {
         /// Of those that have ended, and left processes behind.
         left_behind: Vec<String>,
     },
+    /// The socket, which listens, goes along as a descriptor.
+    Egress,
     /// No such execution runs. What became of one that did stands in its file of the end.
     Unknown,
     /// The request cannot be carried out.

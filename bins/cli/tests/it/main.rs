@@ -7,6 +7,7 @@ mod events;
 mod executions;
 mod help;
 mod jobs;
+mod network;
 mod settings;
 mod support;
 mod tasks;

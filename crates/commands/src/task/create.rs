@@ -1,5 +1,6 @@
 //! `create-task`
 
+use armor_core::network::{NetworkPolicy, rules};
 use armor_core::sandbox::Limits;
 use armor_core::task::Metadata;
 use armor_lifecycle::CreateTask;
@@ -34,7 +35,12 @@ pub(crate) const COMMAND: Command = Command {
         Argument {
             name: "network",
             kind: Kind::Option("MODE"),
-            help: "What its sandbox reaches: none, internal",
+            help: "What its sandbox reaches: none, internal, egress, open",
+        },
+        Argument {
+            name: "allow",
+            kind: Kind::Many("RULE"),
+            help: "With the network egress, what it may reach: host[:port], or preset:NAME; may be repeated",
         },
         Argument { name: "memory-mib", kind: Kind::Option("MIB"), help: "Its sandbox's memory" },
         Argument {
@@ -60,6 +66,8 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         pids: arguments.number("pids")?.unwrap_or(defaults.pids),
         ..defaults
     };
+    let allowed = arguments.all("allow").iter().map(|text| rules(text));
+    let allowed: Vec<_> = allowed.collect::<Result<_, _>>()?;
     let owner = arguments.get("owner").or(call.context.user.as_deref());
     let request = CreateTask {
         name: arguments.required("name")?.parse()?,
@@ -69,6 +77,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         metadata: arguments.get("metadata").map_or_else(|| Ok(Metadata::default()), str::parse)?,
         image: arguments.get("image").map(str::parse).transpose()?,
         network: arguments.get("network").map(str::parse).transpose()?,
+        rules: NetworkPolicy { allow: allowed.concat(), deny: Vec::new() },
         limits: Some(limits),
     };
     let task = call.context.lifecycle.create(request).await?;

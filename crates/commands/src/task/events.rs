@@ -38,13 +38,15 @@ pub(crate) const COMMAND: Command = Command {
             kind: Kind::Option("SEQ"),
             help: "Begin behind this place of the log",
         },
-        Argument {
-            name: "follow",
-            kind: Kind::Flag,
-            help: "Go on with what happens, in this process or another, until Ctrl-C",
-        },
+        FOLLOW,
     ],
     run: Run::Open(|call| run(call).boxed()),
+};
+
+pub(crate) const FOLLOW: Argument = Argument {
+    name: "follow",
+    kind: Kind::Flag,
+    help: "Go on with what happens, in this process or another, until Ctrl-C",
 };
 
 /// How many events are shown when nothing is said of where to begin.
@@ -58,15 +60,30 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     };
     let from = start(&call, task.is_some())?;
     let pattern = call.arguments.get("match").map_or(Ok(Pattern::ALL), str::parse)?;
-    let mut follower = lifecycle.bus().follow(from, Selection { pattern, task }).await?;
+    show_from(&call, from, Selection { pattern, task }).await
+}
+
+/// Shows all events of the task that is named, of names that match.
+pub(crate) async fn show_all(call: &Call, pattern: Pattern) -> Result<Outcome, CommandError> {
+    let reference = call.arguments.required("task")?;
+    let task = Some(resolve(call.context.lifecycle.registry(), reference).await?);
+    show_from(call, Start::After(Seq::START), Selection { pattern, task }).await
+}
+
+async fn show_from(
+    call: &Call,
+    from: Start,
+    selection: Selection,
+) -> Result<Outcome, CommandError> {
+    let mut follower = call.context.lifecycle.bus().follow(from, selection).await?;
     while let Some(event) = follower.stored().await? {
-        show(&call, &event)?;
+        show(call, &event)?;
     }
     if call.arguments.has("follow") {
         while let Some(next) = call.cancelled.run_until_cancelled(follower.next()).await
             && let Some(event) = next?
         {
-            show(&call, &event)?;
+            show(call, &event)?;
         }
     }
     Ok(Outcome::shown())

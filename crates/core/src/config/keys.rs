@@ -1,5 +1,7 @@
 //! Every configuration key: its name, what values it takes, its default, who may set it.
 
+use crate::sandbox::NetworkMode;
+
 /// What values a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -7,6 +9,8 @@ pub enum Kind {
     Text,
     /// A path; a relative one is taken from the file or folder that names it.
     Path,
+    /// A path like that, or none when it is empty.
+    OptionalPath,
     /// Paths; in a variable, joined by `:`.
     Paths,
     /// A whole number between the two, both included.
@@ -17,6 +21,10 @@ pub enum Kind {
     Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Any of these words; in a variable, joined by `,`.
+    Choices(&'static [&'static str]),
+    /// Rules about what may be reached, and presets of them; in a variable, joined by `,`.
+    Rules,
 }
 
 /// Which layers may set a key.
@@ -76,7 +84,7 @@ const fn key(
     Key { name, kind, default, scope, help }
 }
 
-use Kind::{Choice, Image, Integer, Path, Paths, Switch, Text};
+use Kind::{Choice, Choices, Image, Integer, OptionalPath, Path, Paths, Rules, Switch, Text};
 use Scope::{Anywhere, UserOnly};
 
 /// Every key there is.
@@ -141,6 +149,34 @@ pub static KEYS: &[Key] = &[
     ),
     key("hooks.run", Switch, "true", UserOnly, "Whether hooks run."),
     key(
+        "network.allow",
+        Rules,
+        "",
+        UserOnly,
+        "What every task with the network `egress` may reach.",
+    ),
+    key(
+        "network.certificates",
+        OptionalPath,
+        "",
+        UserOnly,
+        "Certificates (PEM) that programs with the network `egress` or `open` trust, in place of the image's.",
+    ),
+    key(
+        "network.deny",
+        Rules,
+        "",
+        UserOnly,
+        "What no task with the network `egress` may reach, whatever else is allowed.",
+    ),
+    key(
+        "network.modes",
+        Choices(NetworkMode::NAMES),
+        "none,internal,egress",
+        UserOnly,
+        "The networks that tasks may ask for.",
+    ),
+    key(
         "sandbox.image",
         Image,
         "agentic-armor/opencode-sandbox-base:latest",
@@ -149,7 +185,7 @@ pub static KEYS: &[Key] = &[
     ),
     key(
         "sandbox.network",
-        Choice(&["none", "internal"]),
+        Choice(NetworkMode::NAMES),
         "none",
         UserOnly,
         "The network of a task that asks for none.",

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::config::{Environment, KEYS, Key, Kind, Scope, Settings};
 use crate::error::{Code, Diagnostic};
+use crate::network::rules;
 use crate::sandbox::ImageName;
 
 /// Where a value came from; a later one wins.
@@ -279,7 +280,16 @@ impl Configuration {
             Kind::Paths => Value::Array(
                 text.split(':').filter(|part| !part.is_empty()).map(Value::from).collect(),
             ),
-            Kind::Text | Kind::Path | Kind::Image | Kind::Choice(_) => text.into(),
+            Kind::Choices(_) | Kind::Rules => Value::Array(
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+                    .map(Value::from)
+                    .collect(),
+            ),
+            Kind::Text | Kind::Path | Kind::OptionalPath | Kind::Image | Kind::Choice(_) => {
+                text.into()
+            }
         };
         self.add(key, &value, folder, origin)
     }
@@ -317,7 +327,9 @@ fn checked(kind: Kind, value: &Value, folder: &Path) -> Result<Value, String> {
         }
         (Kind::Image, _) => Err("the name of an image".to_owned()),
         (Kind::Path, Value::String(text)) if !text.is_empty() => Ok(absolute(text)),
-        (Kind::Path, _) => Err("a path".to_owned()),
+        (Kind::OptionalPath, Value::String(text)) if text.is_empty() => Ok(value.clone()),
+        (Kind::OptionalPath, Value::String(text)) => Ok(absolute(text)),
+        (Kind::Path | Kind::OptionalPath, _) => Err("a path".to_owned()),
         (Kind::Paths, Value::Array(parts)) => {
             let paths: Option<Vec<_>> =
                 parts.iter().map(|part| part.as_str().map(absolute)).collect();
@@ -335,6 +347,18 @@ fn checked(kind: Kind, value: &Value, folder: &Path) -> Result<Value, String> {
             Ok(value.clone())
         }
         (Kind::Choice(words), _) => Err(format!("one of {}", words.join(", "))),
+        (Kind::Choices(words), Value::Array(parts))
+            if parts.iter().all(|part| part.as_str().is_some_and(|part| words.contains(&part))) =>
+        {
+            Ok(value.clone())
+        }
+        (Kind::Choices(words), _) => Err(format!("a list of {}", words.join(", "))),
+        (Kind::Rules, Value::Array(parts))
+            if parts.iter().all(|part| part.as_str().is_some_and(|part| rules(part).is_ok())) =>
+        {
+            Ok(value.clone())
+        }
+        (Kind::Rules, _) => Err("a list of rules such as example.com, *.example.com:8443, 192.0.2.0/24:22 or preset:pypi".to_owned()),
     }
 }
 

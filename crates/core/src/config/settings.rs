@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use crate::config::Entry;
+use crate::network::{NetworkPolicy, Rule, rules};
 use crate::sandbox::{ImageName, Limits, NetworkMode};
 use crate::task::SandboxRequest;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub execution: ExecutionSettings,
     /// Whether hooks run, and their points are events.
     pub hooks: HookSettings,
+    /// What may be reached.
+    pub network: NetworkSettings,
     /// What a sandbox is when nothing else is asked for.
     pub sandbox: SandboxSettings,
     /// Where repositories may lie.
@@ -88,6 +91,41 @@ pub struct HookSettings {
     pub run: bool,
 }
 
+/// `[network]`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct NetworkSettings {
+    /// What every task with the network `egress` may reach, by rules and presets.
+    #[serde(deserialize_with = "expanded")]
+    pub allow: Vec<Rule>,
+    /// Certificates that programs with a way out trust, in place of the image's.
+    #[serde(deserialize_with = "unless_empty")]
+    pub certificates: Option<PathBuf>,
+    /// What none may reach, whatever else is allowed.
+    #[serde(deserialize_with = "expanded")]
+    pub deny: Vec<Rule>,
+    /// The networks that tasks may ask for.
+    pub modes: Vec<NetworkMode>,
+}
+
+impl NetworkSettings {
+    /// The rules for every task.
+    pub fn policy(&self) -> NetworkPolicy {
+        NetworkPolicy { allow: self.allow.clone(), deny: self.deny.clone() }
+    }
+}
+
+fn unless_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    Ok((!path.as_os_str().is_empty()).then_some(path))
+}
+
+/// Rules, with presets in full.
+fn expanded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rule>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let rules: Result<Vec<_>, _> = texts.iter().map(|text| rules(text)).collect();
+    Ok(rules.map_err(serde::de::Error::custom)?.concat())
+}
+
 /// `[sandbox]`
 #[derive(Debug, Clone, Deserialize)]
 pub struct SandboxSettings {
@@ -137,6 +175,7 @@ impl Settings {
         SandboxRequest {
             image: sandbox.image.clone(),
             network: sandbox.network,
+            rules: NetworkPolicy::default(),
             limits: Limits {
                 memory_mib: sandbox.memory_mib,
                 cpu_millis: sandbox.cpu_millis,

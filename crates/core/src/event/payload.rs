@@ -14,6 +14,7 @@ use crate::execution::{CommandLine, ExecutionStatus, ExecutionUsage};
 use crate::hook::HookPoint;
 use crate::id::{AgentId, ExecutionId, SandboxId};
 use crate::job::JobId;
+use crate::network::{NetworkPolicy, Refusal, Rule, Verdict};
 use crate::sandbox::{ImageName, Limits, NetworkMode};
 use crate::task::WorkState;
 
@@ -46,6 +47,9 @@ pub enum TaskEvent {
         image: ImageName,
         /// What its sandbox reaches.
         network: NetworkMode,
+        /// What it may reach with the network `egress`, beside what all tasks may.
+        #[serde(default)]
+        rules: NetworkPolicy,
         /// What its sandbox may use.
         limits: Limits,
         /// The user's repository.
@@ -141,6 +145,64 @@ pub enum SandboxEvent {
     /// It was gone although the task runs; another one is made.
     #[serde(rename = "sandbox:lost")]
     Lost,
+}
+
+/// What a task was let reach, and what not. What comes in quick succession is one event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum NetworkEvent {
+    /// A rule was added for the task.
+    #[serde(rename = "network:ruled")]
+    Ruled {
+        /// The rule.
+        rule: Rule,
+        /// Whether it lets through.
+        verdict: Verdict,
+    },
+    /// Connections were let through.
+    #[serde(rename = "network:allowed")]
+    Allowed {
+        /// Where to, `host:port`.
+        to: String,
+        /// How many began.
+        connections: u64,
+        /// Bytes that the sandbox sent, of these and of earlier ones.
+        sent_bytes: u64,
+        /// Bytes that it received.
+        received_bytes: u64,
+    },
+    /// Connections were refused.
+    #[serde(rename = "network:denied")]
+    Denied {
+        /// Where to, `host:port`.
+        to: String,
+        /// Why.
+        reason: Refusal,
+        /// How often.
+        times: u64,
+    },
+    /// Connections were let through and came to nothing.
+    #[serde(rename = "network:failed")]
+    Failed {
+        /// Where to, `host:port`.
+        to: String,
+        /// What the system said.
+        reason: String,
+        /// How often.
+        times: u64,
+    },
+}
+
+impl NetworkEvent {
+    /// The event's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ruled { .. } => "network:ruled",
+            Self::Allowed { .. } => "network:allowed",
+            Self::Denied { .. } => "network:denied",
+            Self::Failed { .. } => "network:failed",
+        }
+    }
 }
 
 /// What happened to a command in a sandbox.
@@ -288,6 +350,8 @@ pub enum EventPayload {
     Sandbox(SandboxEvent),
     /// About a command in it.
     Execution(ExecutionEvent),
+    /// About what it reaches.
+    Network(NetworkEvent),
     /// About hooks on its changes.
     Hook(HookEvent),
     /// About the home as a whole.
@@ -319,6 +383,7 @@ impl EventPayload {
                 ExecutionEvent::Started { .. } => "execution:started",
                 ExecutionEvent::Finished { .. } => "execution:finished",
             },
+            Self::Network(event) => event.name(),
             Self::Hook(event) => event.name(),
             Self::System(event) => match event {
                 SystemEvent::BackupCreated { .. } => "system:backupCreated",
@@ -370,6 +435,7 @@ impl EventPayload {
             Some(("task", _)) => serde_json::from_str(tagged).map(Self::Task),
             Some(("sandbox", _)) => serde_json::from_str(tagged).map(Self::Sandbox),
             Some(("execution", _)) => serde_json::from_str(tagged).map(Self::Execution),
+            Some(("network", _)) => serde_json::from_str(tagged).map(Self::Network),
             Some(("system", _)) => serde_json::from_str(tagged).map(Self::System),
             _ => return Err(unreadable(None)),
         };
@@ -406,6 +472,12 @@ impl From<ExecutionEvent> for EventPayload {
     }
 }
 
+impl From<NetworkEvent> for EventPayload {
+    fn from(event: NetworkEvent) -> Self {
+        Self::Network(event)
+    }
+}
+
 impl From<SystemEvent> for EventPayload {
     fn from(event: SystemEvent) -> Self {
         Self::System(event)
@@ -419,6 +491,36 @@ mod tests {
     use super::*;
 
     fn one_of_each() -> Vec<EventPayload> {
+        [of_tasks(), of_networks(), of_hooks_and_the_home()].concat()
+    }
+
+    fn of_networks() -> Vec<EventPayload> {
+        vec![
+            NetworkEvent::Ruled { rule: "*.example".parse().unwrap(), verdict: Verdict::Deny }
+                .into(),
+            NetworkEvent::Allowed {
+                to: "example.com:443".to_owned(),
+                connections: 1,
+                sent_bytes: 2,
+                received_bytes: 3,
+            }
+            .into(),
+            NetworkEvent::Denied {
+                to: "169.254.169.254:80".to_owned(),
+                reason: Refusal::NotAllowed,
+                times: 4,
+            }
+            .into(),
+            NetworkEvent::Failed {
+                to: "example.com:80".to_owned(),
+                reason: "connection refused".to_owned(),
+                times: 5,
+            }
+            .into(),
+        ]
+    }
+
+    fn of_tasks() -> Vec<EventPayload> {
         let agent = AgentId::parse("claude-1").unwrap();
         let execution = ExecutionId::parse("e1").unwrap();
         let sandbox = SandboxId::parse("0123abc").unwrap();
@@ -429,6 +531,7 @@ mod tests {
                 owner: "nobody".to_owned(),
                 image: ImageName::base(),
                 network: NetworkMode::None,
+                rules: NetworkPolicy::default(),
                 limits: Limits::default(),
                 repository: Some("/src/project".into()),
                 branch: Some("task/t1".to_owned()),
@@ -481,6 +584,11 @@ mod tests {
                 }),
             }
             .into(),
+        ]
+    }
+
+    fn of_hooks_and_the_home() -> Vec<EventPayload> {
+        vec![
             HookEvent::BeforeStart.into(),
             HookEvent::AfterStart.into(),
             HookEvent::BeforeComplete.into(),

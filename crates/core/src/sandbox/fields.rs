@@ -16,6 +16,9 @@ pub enum InvalidSandboxField {
     /// No such network mode.
     #[error("`{}` is no network mode", .0.escape_debug())]
     Network(String),
+    /// Rules for a network that they say nothing about.
+    #[error("rules say nothing about the network {0}")]
+    Rules(NetworkMode),
     /// A limit below what a sandbox can live with, or above what is sensible.
     #[error("the limit {name} = {value} is not between {min} and {max}")]
     Limit {
@@ -40,7 +43,8 @@ impl Diagnostic for InvalidSandboxField {
             Self::Image(_) => {
                 "Use a name such as agentic-armor/opencode-sandbox-base:latest.".to_owned()
             }
-            Self::Network(_) => format!("Use one of {}.", NetworkMode::NAMES),
+            Self::Network(_) => format!("Use one of {}.", NetworkMode::NAMES.join(", ")),
+            Self::Rules(_) => "Ask for the network egress, or leave the rules out.".to_owned(),
             Self::Limit { name, min, max, .. } => {
                 format!("Choose {name} between {min} and {max}.")
             }
@@ -118,16 +122,23 @@ pub enum NetworkMode {
     None,
     /// A network of the task's own, without a route out and without other tasks on it.
     Internal,
+    /// What rules allow, through a proxy of Armor's that is the only way out.
+    Egress,
+    /// Whatever the engine's machine reaches, itself and its networks included.
+    Open,
 }
 
 impl NetworkMode {
-    const NAMES: &'static str = "none, internal";
+    /// The names of all, as in the database and in output.
+    pub const NAMES: &'static [&'static str] = &["none", "internal", "egress", "open"];
 
     /// Its name, as in the database and in output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Internal => "internal",
+            Self::Egress => "egress",
+            Self::Open => "open",
         }
     }
 }
@@ -139,6 +150,8 @@ impl FromStr for NetworkMode {
         match text {
             "none" => Ok(Self::None),
             "internal" => Ok(Self::Internal),
+            "egress" => Ok(Self::Egress),
+            "open" => Ok(Self::Open),
             _ => Err(InvalidSandboxField::Network(text.to_owned())),
         }
     }

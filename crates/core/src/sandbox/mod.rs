@@ -7,9 +7,9 @@ mod terminal;
 
 pub use fields::{ImageName, InvalidSandboxField, Limits, NetworkMode};
 pub use runtime::{
-    CommandEnd, CommandExit, CommandProgress, ExecRequest, Images, OutputChunk, OutputPlace,
-    Progress, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxState, SandboxStats, Silent,
-    StreamKind, Written,
+    CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, Images, OutputChunk,
+    OutputPlace, Progress, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxState, SandboxStats,
+    Silent, StreamKind, Written,
 };
 pub use spec::{Access, Mount, SandboxSpec, UserIds, paths};
 pub use terminal::{Pending, Terminal, TerminalRequest, TerminalSize};

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::error::{Code, Diagnostic};
 use crate::execution::ExecutionUsage;
 use crate::id::{ExecutionId, SandboxId, TaskId};
-use crate::sandbox::{ImageName, SandboxSpec, Terminal, TerminalRequest, UserIds};
+use crate::sandbox::{ImageName, Pending, SandboxSpec, Terminal, TerminalRequest, UserIds};
 use crate::time::Timestamp;
 
 /// What went wrong in a runtime.
@@ -40,6 +40,14 @@ pub enum RuntimeError {
     TooOld {
         /// What it lacks.
         feature: String,
+    },
+    /// The engine cannot have what a sandbox asks for, whatever its version.
+    #[error("the container engine cannot have {feature}")]
+    Unsupported {
+        /// What it cannot have.
+        feature: &'static str,
+        /// What to do about it.
+        next_step: &'static str,
     },
     /// No answer within the time allowed.
     #[error("the container engine did not {action} within {limit:?}")]
@@ -106,6 +114,7 @@ impl Diagnostic for RuntimeError {
         match self {
             Self::Unavailable { .. } | Self::AccessDenied { .. } => Code::EngineUnavailable,
             Self::TooOld { .. } => Code::EngineTooOld,
+            Self::Unsupported { .. } => Code::EngineUnsupported,
             Self::Timeout { .. } => Code::EngineTimeout,
             Self::ImageNotFound { .. } => Code::ImageNotFound,
             Self::ImageBuild { .. } => Code::ImageBuildFailed,
@@ -122,6 +131,7 @@ impl Diagnostic for RuntimeError {
             Self::Unavailable { .. } => "Install and start Docker Engine (on Debian: `apt-get install docker.io`, then `systemctl start docker`), or set DOCKER_HOST to an engine that runs. `armor doctor` checks it.".to_owned(),
             Self::AccessDenied { .. } => "Add your user to the group `docker` and log in again, or use a rootless engine through DOCKER_HOST.".to_owned(),
             Self::TooOld { .. } => "Use Docker Engine 20.10 or newer.".to_owned(),
+            Self::Unsupported { next_step, .. } => (*next_step).to_owned(),
             Self::Timeout { .. } => "Look at the engine's own log (`journalctl -u docker`), restart it if it hangs, and try again: the task is unharmed.".to_owned(),
             Self::ImageNotFound { .. } => format!("Build it with `armor image build`, load it into the engine, or use {}.", ImageName::base()),
             Self::ImageBuild { next_step, .. } => next_step.clone(),
@@ -247,6 +257,21 @@ pub enum CommandExit {
     SandboxLost,
 }
 
+/// The way out of a sandbox: whoever has this is the other end of it.
+pub struct Egress {
+    /// Takes connections of the sandbox's programs. Whoever held it before, what was not accepted
+    /// waits.
+    pub listener: std::net::TcpListener,
+    /// Ends when the sandbox does.
+    pub gone: Pending<()>,
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
 /// The end of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandEnd {
@@ -328,6 +353,12 @@ pub trait Runtime: Send + Sync + fmt::Debug {
         sandbox: &SandboxId,
         request: TerminalRequest,
     ) -> Result<Terminal, RuntimeError>;
+
+    /// What programs in a sandbox with the network [`NetworkMode::Egress`] connect to when they want
+    /// to get out.
+    ///
+    /// [`NetworkMode::Egress`]: crate::sandbox::NetworkMode::Egress
+    async fn egress(&self, sandbox: &SandboxId) -> Result<Egress, RuntimeError>;
 
     /// The end of a command as the sandbox noted it in the execution's folder, if it did. Asks
     /// nobody but the disk.

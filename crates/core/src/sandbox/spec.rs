@@ -15,6 +15,10 @@ pub mod paths {
     pub const EXECUTIONS: &str = "/run/armor/executions";
     /// The objects of the user's repository, read-only.
     pub const OBJECTS: &str = "/run/armor/objects";
+    /// Certificates that programs trust in place of the image's, where the settings name some.
+    pub const CERTIFICATES: &str = "/run/armor/certificates.pem";
+    /// The port of the loopback at which the proxy of the network `egress` is, the way out.
+    pub const EGRESS_PORT: u16 = 3128;
 }
 
 /// A sandbox as it is to be. What is not said here is closed: no capability, no way to gain

@@ -1,8 +1,10 @@
 //! The changes of a task, as pure functions from a task and a moment to a [`Change`].
 
 use crate::error::{Code, Diagnostic};
-use crate::event::{EventPayload, TaskEvent};
+use crate::event::{EventPayload, NetworkEvent, TaskEvent};
 use crate::id::{AgentId, TaskId};
+use crate::network::{Rule, Verdict};
+use crate::sandbox::NetworkMode;
 use crate::task::{Outcome, Task, TaskStatus, WorkState};
 use crate::time::Timestamp;
 
@@ -60,6 +62,14 @@ pub enum TaskError {
         /// What is known of its work.
         work: WorkState,
     },
+    /// Rules say nothing about its network.
+    #[error("task {task} has the network {network}, about which rules say nothing")]
+    NoRules {
+        /// The task.
+        task: TaskId,
+        /// Its network.
+        network: NetworkMode,
+    },
     /// Deleting would stop work that goes on.
     #[error("task {task} is running")]
     StillRunning {
@@ -78,6 +88,7 @@ impl Diagnostic for TaskError {
             Self::NotAttached { .. } => Code::TaskNotAttached,
             Self::AttachedElsewhere { .. } => Code::TaskAttachedElsewhere,
             Self::UnsavedWork { .. } => Code::TaskUnsavedWork,
+            Self::NoRules { .. } => Code::NetworkNoRules,
         }
     }
 
@@ -99,6 +110,9 @@ impl Diagnostic for TaskError {
             Self::UnsavedWork { .. } => {
                 "Delete with force to lose it; or keep it first: its files are in the task's working copy.".to_owned()
             }
+            Self::NoRules { .. } => {
+                "Create the task with `--network egress`: then rules say what it reaches.".to_owned()
+            }
             Self::StillRunning { .. } => {
                 "Stop it first, or delete with force to stop and delete it at once.".to_owned()
             }
@@ -116,6 +130,7 @@ impl Task {
             owner: self.owner.to_string(),
             image: self.sandbox.image.clone(),
             network: self.sandbox.network,
+            rules: self.sandbox.rules.clone(),
             limits: self.sandbox.limits,
             repository: repository.map(|repository| repository.path.clone()),
             branch: repository.map(|repository| repository.branch.clone()),
@@ -215,6 +230,23 @@ impl Task {
             events.push(TaskEvent::WorkCollected { branch, from, to: head, commits, work }.into());
         }
         self.change(after, events, now)
+    }
+
+    /// Adds a rule about what the task may reach, in the place of one of the other verdict.
+    ///
+    /// # Errors
+    /// When it has ended, or its network is none that rules govern.
+    pub fn rule(&self, rule: Rule, verdict: Verdict, now: Timestamp) -> Result<Change, TaskError> {
+        if self.status.is_final() {
+            return Err(TaskError::NotRunning { task: self.id.clone(), status: self.status });
+        }
+        let network = self.sandbox.network;
+        if network != NetworkMode::Egress {
+            return Err(TaskError::NoRules { task: self.id.clone(), network });
+        }
+        let mut after = self.clone();
+        after.sandbox.rules.set(rule.clone(), verdict);
+        Ok(self.change(after, vec![NetworkEvent::Ruled { rule, verdict }.into()], now))
     }
 
     /// Whether the task may be deleted without losing anything.

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, TaskId};
+use crate::network::NetworkPolicy;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
 use crate::time::Timestamp;
 
@@ -65,13 +66,21 @@ pub struct SandboxRequest {
     pub image: ImageName,
     /// What its commands can reach.
     pub network: NetworkMode,
+    /// What they may reach with the network `egress`, beside what all tasks may.
+    #[serde(default, skip_serializing_if = "NetworkPolicy::is_empty")]
+    pub rules: NetworkPolicy,
     /// What its commands may use.
     pub limits: Limits,
 }
 
 impl Default for SandboxRequest {
     fn default() -> Self {
-        Self { image: ImageName::base(), network: NetworkMode::None, limits: Limits::default() }
+        Self {
+            image: ImageName::base(),
+            network: NetworkMode::None,
+            rules: NetworkPolicy::default(),
+            limits: Limits::default(),
+        }
     }
 }
 

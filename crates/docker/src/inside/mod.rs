@@ -3,6 +3,7 @@
 //! through the engine's exec API.
 
 mod command;
+mod egress;
 mod entrance;
 mod place;
 mod terminal;

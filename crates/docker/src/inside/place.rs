@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use armor_core::id::TaskId;
-use armor_core::sandbox::{RuntimeError, UserIds};
+use armor_core::sandbox::{NetworkMode, RuntimeError, UserIds, paths};
 use armor_runner::{Program, SOCKET};
 use bollard::models::{ContainerInspectResponse, SystemInfo};
 use rustix::system::uname;
@@ -154,9 +154,14 @@ impl RunnerMounts {
         [(&self.program, PROGRAM, false), (&self.shared, SHARED, true)]
     }
 
-    /// What the container runs.
-    pub(crate) fn entrypoint() -> Vec<String> {
-        vec![PROGRAM.to_owned(), SERVE.to_owned(), format!("{SHARED}/{SOCKET}")]
+    /// What the container of a sandbox with this network runs.
+    pub(crate) fn entrypoint(network: NetworkMode) -> Vec<String> {
+        let mut entrypoint =
+            vec![PROGRAM.to_owned(), SERVE.to_owned(), format!("{SHARED}/{SOCKET}")];
+        if network == NetworkMode::Egress {
+            entrypoint.push(paths::EGRESS_PORT.to_string());
+        }
+        entrypoint
     }
 }
 

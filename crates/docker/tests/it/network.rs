@@ -1,4 +1,4 @@
-//! Networks `none` and `internal`: no way out, nobody else there (R54, R97).
+//! Networks `none`, `internal` and `egress`: no way out of their own, nobody else there (R54, R97).
 
 use armor_core::sandbox::{CommandExit, NetworkMode, Runtime};
 use armor_testkit::{engine, require_engine};
@@ -30,7 +30,7 @@ async fn engine_neither_the_internet_nor_the_host_nor_a_name_is_reached() {
     // A service of the host's that listens everywhere.
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    for network in [NetworkMode::None, NetworkMode::Internal] {
+    for network in [NetworkMode::None, NetworkMode::Internal, NetworkMode::Egress] {
         let sandbox = place.sandbox(&place.spec(network)).await;
         let mut targets = vec![
             // The distribution's mirror by name, public addresses, the metadata service.

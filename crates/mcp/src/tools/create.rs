@@ -2,6 +2,7 @@
 
 use armor_commands::wire::TaskView;
 use armor_core::error::Report;
+use armor_core::network::NetworkPolicy;
 use armor_core::sandbox::{Limits, NetworkMode};
 use armor_core::task::Metadata;
 use armor_lifecycle::CreateTask;
@@ -30,7 +31,9 @@ struct Arguments {
     /// Anything to keep with the task, as an object; for example {"ticket": "A-1"}.
     #[schemars(with = "Option<Map<String, Value>>")]
     metadata: Option<Value>,
-    /// What the sandbox reaches: "none" (the default) or "internal".
+    /// What the sandbox reaches: "none" (the default), "internal" (a network without anybody else),
+    /// "egress" (what the user's rules allow, such as package registries, through a proxy that the
+    /// usual variables name) or "open", where the user permits it.
     #[schemars(with = "Option<NetworkMode>")]
     network: Option<String>,
     /// What the sandbox may use; what is left out is as configured.
@@ -92,6 +95,8 @@ fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
         metadata,
         image: arguments.image.as_deref().map(str::parse).transpose().map_err(report)?,
         network: arguments.network.as_deref().map(str::parse).transpose().map_err(report)?,
+        // What an agent may reach is for a person to say.
+        rules: NetworkPolicy::default(),
         limits: arguments.limits.map(|asked| limits(&asked, call.lifecycle.default_limits())),
     })
 }

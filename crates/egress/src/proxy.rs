@@ -1,0 +1,65 @@
+//! The proxy of one task.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use armor_core::network::NetworkPolicy;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::gate::Gate;
+use crate::{Ledger, Resolve, connection};
+
+/// How many connections a task may have at one time. More wait.
+const CONNECTIONS: usize = 256;
+/// How long to wait when there is no descriptor left for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The proxy of one task.
+#[derive(Debug)]
+pub struct Proxy {
+    gate: Gate,
+}
+
+impl Proxy {
+    /// A proxy by these rules, whatever they are at the moment.
+    pub fn new(
+        policy: watch::Receiver<NetworkPolicy>,
+        ledger: Arc<Ledger>,
+        resolver: Arc<dyn Resolve>,
+    ) -> Self {
+        Self { gate: Gate { policy, ledger, resolver } }
+    }
+
+    /// Serves the programs that connect. When this is dropped, their connections end.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve(&self, listener: std::net::TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            // It is never closed.
+            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let gate = self.gate.clone();
+                    connections.spawn(async move {
+                        connection::serve(stream, gate).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a connection of a sandbox was not accepted");
+                    sleep(PAUSE).await;
+                }
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A connection to where a program wanted to go, counted, and judged anew whenever the rules change.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use armor_core::network::{Destination, NetworkPolicy, Refusal};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::Ledger;
+
+/// A connection that was let through.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    stream: TcpStream,
+    destination: Destination,
+    address: IpAddr,
+    own: Arc<[IpAddr]>,
+    policy: watch::Receiver<NetworkPolicy>,
+    ledger: Arc<Ledger>,
+    sent: u64,
+    received: u64,
+}
+
+impl Upstream {
+    pub(crate) fn new(
+        stream: TcpStream,
+        destination: Destination,
+        address: IpAddr,
+        own: Arc<[IpAddr]>,
+        policy: watch::Receiver<NetworkPolicy>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        ledger.began(&destination.to_string());
+        Self { stream, destination, address, own, policy, ledger, sent: 0, received: 0 }
+    }
+
+    /// Nothing moves that the rules of this moment do not allow.
+    fn check(&mut self) -> io::Result<()> {
+        // Whoever made the rules is gone, and so is the listener; the last ones count.
+        if !self.policy.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let judged = {
+            let policy = self.policy.borrow_and_update();
+            let by_name = policy.judge(&self.destination);
+            by_name
+                .and_then(|()| policy.judge_address(self.address, self.destination.port, &self.own))
+        };
+        judged.map_err(|reason: Refusal| {
+            self.ledger.denied(&self.destination.to_string(), reason);
+            io::Error::new(io::ErrorKind::PermissionDenied, reason.to_string())
+        })
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.ledger.moved(&self.destination.to_string(), self.sent, self.received);
+    }
+}
+
+/// A count of bytes in memory.
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+impl AsyncRead for Upstream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.received += count(buffer.filled().len() - before);
+        Poll::Ready(self.check())
+    }
+}
+
+impl AsyncWrite for Upstream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.sent += count(sent);
+        Poll::Ready(Ok(sent))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
