@@ -11,6 +11,7 @@ mod command;
 mod error;
 mod example;
 mod import;
+mod layout;
 mod source;
 mod working_copy;
 
@@ -20,4 +21,4 @@ pub use error::GitError;
 pub use example::{diff, make_example};
 pub use import::Imported;
 pub use source::{Allowed, SourceRepository};
-pub use working_copy::{WorkingCopy, make_empty, make_from};
+pub use working_copy::{WorkingCopy, fill_from, make_empty, make_from};

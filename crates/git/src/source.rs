@@ -5,22 +5,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use armor_core::sandbox::UserIds;
+use tokio::sync::OnceCell;
 
 use crate::GitError;
 use crate::command::{Configuration, Git};
 use crate::error::io_error;
+use crate::layout::Layout;
 
 /// A repository of the user's.
 #[derive(Debug, Clone)]
 pub struct SourceRepository {
     pub(crate) git: Git,
     pub(crate) path: PathBuf,
+    layout: OnceCell<Layout>,
 }
 
 impl SourceRepository {
     /// Takes a repository that was found before.
     pub fn known(git: Git, path: PathBuf) -> Self {
-        Self { git, path }
+        Self { git, path, layout: OnceCell::new() }
     }
 
     /// Finds the repository that `workspace` is, or lies in. It has to lie where `allowed` says,
@@ -35,34 +38,29 @@ impl SourceRepository {
             return Err(GitError::NotADirectory { path: resolved });
         }
         allowed.check(&resolved)?;
-        let is_bare = git
-            .run(&resolved, Configuration::OfTheUser, &["rev-parse", "--is-bare-repository"], &[])
-            .await
-            .map_err(|error| match error {
-                GitError::Failed { ref message, .. }
-                    if message.contains("not a git repository") =>
-                {
-                    GitError::NotARepository { path: resolved.clone() }
-                }
-                other => other,
-            })?;
-        let what = if is_bare == "true" { "--absolute-git-dir" } else { "--show-toplevel" };
-        let top = git.run(&resolved, Configuration::OfTheUser, &["rev-parse", what], &[]).await?;
-        let source = Self { git, path: PathBuf::from(top) };
+        let layout = Layout::of(&git, &resolved).await.map_err(|error| match error {
+            GitError::Failed { ref message, .. } if message.contains("not a git repository") => {
+                GitError::NotARepository { path: resolved.clone() }
+            }
+            other => other,
+        })?;
         // The workspace may be a folder in a repository that begins above what is allowed, and
         // what git reads for it may be anywhere.
-        allowed.check(&source.path)?;
-        for part in ["--absolute-git-dir", "--git-common-dir"] {
-            let folder = source.run(&["rev-parse", "--path-format=absolute", part]).await?;
-            allowed.check(&canonical(Path::new(&folder))?)?;
+        allowed.check(&layout.top)?;
+        for part in [&layout.git_dir, &layout.common_dir, &layout.objects] {
+            allowed.check(&canonical(part)?)?;
         }
-        allowed.check(&source.objects().await?)?;
-        Ok(source)
+        Ok(Self { git, path: layout.top.clone(), layout: layout.into() })
+    }
+
+    /// Where its parts are.
+    pub(crate) async fn layout(&self) -> Result<&Layout, GitError> {
+        self.layout.get_or_try_init(|| Layout::of(&self.git, &self.path)).await
     }
 
     /// The folder of its objects, resolved.
     async fn objects(&self) -> Result<PathBuf, GitError> {
-        canonical(Path::new(&self.git_path("objects").await?))
+        canonical(&self.layout().await?.objects)
     }
 
     /// Where it is.
@@ -110,14 +108,15 @@ impl SourceRepository {
     /// # Errors
     /// [`GitError::BranchConflict`] when it is elsewhere, or cannot be.
     pub async fn create_branch(&self, branch: &str, commit: &str) -> Result<(), GitError> {
-        if self.branch(branch).await?.as_deref() == Some(commit) {
-            return Ok(());
-        }
         let zeros = "0".repeat(commit.len());
         let reference = format!("refs/heads/{branch}");
         let made =
             self.run(&["update-ref", "-m", "armor: new task", &reference, commit, &zeros]).await;
-        made.map(drop).map_err(|error| self.branch_conflict(branch, error))
+        let Err(error) = made else { return Ok(()) };
+        if self.branch(branch).await?.as_deref() == Some(commit) {
+            return Ok(());
+        }
+        Err(self.branch_conflict(branch, error))
     }
 
     /// Removes a branch if it stands at a commit. That it is not there is no error.
@@ -140,16 +139,6 @@ impl SourceRepository {
         let found =
             self.run(&["for-each-ref", "--format=%(objectname)", "--count=1", &reference]).await?;
         Ok(Some(found).filter(|commit| !commit.is_empty()))
-    }
-
-    /// The kind of ids that its objects have: `sha1` or `sha256`.
-    pub(crate) async fn object_format(&self) -> Result<String, GitError> {
-        self.run(&["rev-parse", "--show-object-format"]).await
-    }
-
-    /// A path in its git folder, absolute.
-    pub(crate) async fn git_path(&self, name: &str) -> Result<String, GitError> {
-        self.run(&["rev-parse", "--path-format=absolute", "--git-path", name]).await
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> Result<String, GitError> {

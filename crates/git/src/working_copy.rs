@@ -47,6 +47,39 @@ pub async fn make_from(
     finish(&beside, place, owner)
 }
 
+/// Makes a working copy in the empty folder at `place`, which somebody may have mounted, so that it
+/// cannot be renamed over. What an attempt that was killed left in it is removed.
+///
+/// # Errors
+/// When git or the file system fails.
+pub async fn fill_from(
+    copy: WorkingCopy<'_>,
+    place: &Path,
+    owner: UserIds,
+) -> Result<(), GitError> {
+    let beside = begin(place)?;
+    populate(copy, &beside).await?;
+    give(&beside, owner)?;
+    for path in entries(place)? {
+        let removed = match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+            _ => fs::remove_file(&path),
+        };
+        removed.map_err(io_error("remove", &path))?;
+    }
+    for path in entries(&beside)? {
+        let Some(name) = path.file_name() else { continue };
+        fs::rename(&path, place.join(name)).map_err(io_error("rename", &path))?;
+    }
+    fs::remove_dir(&beside).map_err(io_error("remove", &beside))
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+    let list =
+        || -> std::io::Result<_> { fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect() };
+    list().map_err(io_error("list", folder))
+}
+
 /// Makes an empty folder at `place` that belongs to `owner`. That it is there is no error.
 ///
 /// # Errors
@@ -86,7 +119,8 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
     let run = async |arguments: &[&str]| {
         source.git.run(place, Configuration::None, arguments, &shared).await
     };
-    let format = format!("--object-format={}", source.object_format().await?);
+    let layout = source.layout().await?;
+    let format = format!("--object-format={}", layout.object_format);
     let initial = format!("--initial-branch={branch}");
     // No template: it could bring hooks.
     run(&["init", "--quiet", "--template=", &format, &initial]).await?;
@@ -95,16 +129,15 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
         let path = source.path().to_string_lossy();
         run(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &path, base]).await?;
     }
-    let shallow = PathBuf::from(source.git_path("shallow").await?);
-    if shallow.exists() && objects.is_some() {
+    if layout.shallow.exists() && objects.is_some() {
         let target = place.join(".git/shallow");
-        fs::copy(&shallow, &target).map_err(io_error("write", target))?;
+        fs::copy(&layout.shallow, &target).map_err(io_error("write", target))?;
     }
-    run(&["update-ref", &format!("refs/heads/{branch}"), base]).await?;
     if let Some(current) = source.current_branch().await? {
         // So that `git diff origin/main` means what an agent expects.
         run(&["update-ref", &format!("refs/remotes/origin/{current}"), base]).await?;
     }
+    // The branch has no commit yet: it comes to stand here.
     run(&["reset", "--quiet", "--hard", base]).await?;
 
     if objects.is_some() {
