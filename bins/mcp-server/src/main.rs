@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use armor::commands::Context;
 use armor::diagnostics::{Diagnostic, Report};
@@ -14,6 +15,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// How long removing the sandboxes that were kept ready may take at the end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let matches = match parser().try_get_matches() {
@@ -105,15 +109,23 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
     });
     let watcher = lifecycle.clone();
     tokio::spawn(async move { watcher.keep_taking_up().await });
+    let pool = tokio::spawn({
+        let (lifecycle, stop) = (lifecycle.clone(), stop.clone());
+        async move { lifecycle.keep_pool(stop).await }
+    });
     let context = armor.context().clone();
     tokio::spawn(async move { back_up_if_configured(&context).await });
-    let code = match matches.get_one::<SocketAddr>("http") {
-        Some(address) => {
-            let say = |url: &str| println!("{url}");
-            exit(serve_http(lifecycle, *address, stop, say).await.map_err(|error| failure(&error)))
-        }
-        None => exit(serve_stdio(lifecycle, stop).await.map_err(|error| failure(&error))),
+    let code = if let Some(address) = matches.get_one::<SocketAddr>("http") {
+        let say = |url: &str| println!("{url}");
+        let served = serve_http(lifecycle, *address, stop.clone(), say).await;
+        exit(served.map_err(|error| failure(&error)))
+    } else {
+        exit(serve_stdio(lifecycle, stop.clone()).await.map_err(|error| failure(&error)))
     };
+    stop.cancel();
+    if tokio::time::timeout(DRAIN_LIMIT, pool).await.is_err() {
+        tracing::warn!("sandboxes of the pool stay until it is filled again");
+    }
     armor.close().await;
     code
 }

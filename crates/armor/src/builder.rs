@@ -1,5 +1,6 @@
 //! The composition root: configuration, registry, consumers, runtime, lifecycle.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use armor_git::{Allowed, Git};
 use armor_jobs::{RetryPolicy, WorkerSettings, Workers};
 use armor_lifecycle::{
     AfterHooks, Carrier, CarrierProgram, CleanUp, Hooks, Instances, Janitor, Lifecycle,
-    LifecycleSettings, Parts, RunAfterHooks,
+    LifecycleSettings, Parts, Pool, RunAfterHooks,
 };
 use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
 use armor_registry::{Backups, Registry, SqliteRegistry};
@@ -37,7 +38,7 @@ pub struct Builder {
     environment: Environment,
     flags: Vec<(String, String)>,
     hooks: Vec<Arc<dyn Hook>>,
-    carrier: Option<CarrierProgram>,
+    carrier: Option<(PathBuf, Vec<OsString>)>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -66,7 +67,7 @@ impl Builder {
     #[must_use]
     pub fn carrier(mut self, program: impl Into<PathBuf>, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(Into::into).collect();
-        self.carrier = Some(CarrierProgram { program: program.into(), arguments });
+        self.carrier = Some((program.into(), arguments));
         self
     }
 
@@ -141,7 +142,12 @@ impl Builder {
         ];
         let mut handlers: Vec<Arc<dyn Handler>> =
             vec![Arc::new(CleanUp::new(registry.clone(), runtime.clone(), folders.clone()))];
-        let carrier = self.carrier.map(|carrier| with_settings(carrier, &self.flags));
+        let carrier = self.carrier.map(|(program, mut arguments)| {
+            for (key, value) in &self.flags {
+                arguments.extend(["--set".into(), format!("{key}={value}").into()]);
+            }
+            CarrierProgram { program, arguments, log: home.join("carrier.log") }
+        });
         let hooks = Hooks::new(self.hooks, settings.hooks);
         if hooks.run_after_changes() {
             let after = AfterHooks::open(hooks.clone(), registry.clone()).await?;
@@ -167,6 +173,11 @@ impl Builder {
                 folders,
                 instances: Instances::new(&home),
                 carrier: Carrier::new(home.join("locks").join(".carrier"), carrier),
+                pool: Pool::new(
+                    home.join("pool"),
+                    home.join("locks").join(".pool"),
+                    settings.pool.size as usize,
+                ),
                 git: Git::default(),
                 clock: self.clock,
                 ids: self.ids,
@@ -183,14 +194,6 @@ impl Builder {
 
 fn backups(home: &Path, configuration: &Configuration) -> Backups {
     Backups::new(home.join("backups"), configuration.settings().backup.keep as usize)
-}
-
-/// The program with this process's settings.
-fn with_settings(mut carrier: CarrierProgram, flags: &[(String, String)]) -> CarrierProgram {
-    for (key, value) in flags {
-        carrier.arguments.extend(["--set".into(), format!("{key}={value}").into()]);
-    }
-    carrier
 }
 
 /// How long a job of a process that died waits for another one.
@@ -216,7 +219,7 @@ fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> L
     LifecycleSettings {
         sandbox: settings.sandbox_request(),
         execution: settings.execution.clone(),
-        network: settings.network.clone(),
+        networks: settings.network.modes.clone(),
         allowed,
         user: commands_user(),
     }

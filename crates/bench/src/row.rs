@@ -53,8 +53,6 @@ pub(crate) enum Target {
     MoreByAtMost(f64),
     /// At most so many times the baseline's median.
     Ratio(f64),
-    /// The same, which no version claims yet.
-    RatioLater(f64),
 }
 
 impl fmt::Display for Target {
@@ -64,7 +62,6 @@ impl fmt::Display for Target {
             Self::P50Below(limit) => write!(f, "p50 < {limit:?}"),
             Self::MoreByAtMost(most) => write!(f, "+{most} at most"),
             Self::Ratio(most) => write!(f, "ratio ≤ {}", rounded(*most)),
-            Self::RatioLater(most) => write!(f, "{most} (later)"),
         }
     }
 }
@@ -81,7 +78,7 @@ impl Target {
             Self::P99Below(limit) => times.of_ours(0.99).map(|p99| p99 < limit),
             Self::P50Below(limit) => times.of_ours(0.5).map(|p50| p50 < limit),
             Self::Ratio(most) => ratio.map(|ratio| ratio <= most),
-            Self::RatioLater(_) | Self::MoreByAtMost(_) => None,
+            Self::MoreByAtMost(_) => None,
         }
     }
 }
@@ -182,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_met_at_its_bound_and_a_later_one_is_not_judged() {
+    fn a_target_is_met_at_its_bound() {
         let (none, mut times) = (Times::new().unwrap(), Times::new().unwrap());
         times.took(Side::Ours, Duration::from_micros(990));
         let (met, missed) = (Duration::from_millis(1), Duration::from_micros(989));
@@ -192,6 +189,5 @@ mod tests {
         }
         assert_eq!(Target::Ratio(1.3).is_met(&none, Some(1.3)), Some(true));
         assert_eq!(Target::Ratio(1.3).is_met(&none, Some(1.31)), Some(false));
-        assert_eq!(Target::RatioLater(1.15).is_met(&times, Some(9.0)), None);
     }
 }

@@ -101,6 +101,7 @@ impl ExitStatus {
             | Code::GitFailed
             | Code::ImageBuildFailed
             | Code::Internal
+            | Code::NetworkNoCarrier
             | Code::SandboxWeaker
             | Code::StorageFailed => Self::Failure,
         }

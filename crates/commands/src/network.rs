@@ -54,7 +54,7 @@ pub(crate) const CARRY: Command = Command {
 
 async fn show(call: Call) -> Result<Outcome, CommandError> {
     let task = call.context.lifecycle.resolve(call.arguments.required("task")?).await?;
-    told(&call, &task)
+    told(&task)
 }
 
 async fn log(call: Call) -> Result<Outcome, CommandError> {
@@ -67,11 +67,11 @@ async fn rule(call: Call, verdict: Verdict) -> Result<Outcome, CommandError> {
         call.arguments.all("rule").iter().map(|text| rules(text)).collect::<Result<_, _>>()?;
     let task = call.arguments.required("task")?;
     let task = call.context.lifecycle.rule(task, &given.concat(), verdict).await?;
-    told(&call, &task)
+    told(&task)
 }
 
-fn told(call: &Call, task: &Task) -> Result<Outcome, CommandError> {
-    let policy = call.context.lifecycle.policy(task);
+fn told(task: &Task) -> Result<Outcome, CommandError> {
+    let policy = &task.sandbox.rules;
     let list = |rules: &[armor_core::network::Rule]| {
         let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
         if rules.is_empty() { "nothing".to_owned() } else { rules.join(", ") }
@@ -83,7 +83,7 @@ fn told(call: &Call, task: &Task) -> Result<Outcome, CommandError> {
         }
         other => format!("network   {other}"),
     };
-    Outcome::well(&NetworkView::new(task, &policy), text)
+    Outcome::well(&NetworkView::from(task), text)
 }
 
 async fn carry(call: Call) -> Result<Outcome, CommandError> {

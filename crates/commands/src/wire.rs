@@ -3,7 +3,7 @@
 use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
-use armor_core::network::{NetworkPolicy, Rule};
+use armor_core::network::Rule;
 use armor_core::sandbox::Limits;
 use armor_core::task::{Task, TaskStatus, WorkState};
 use armor_lifecycle::{ExecutionReport, SandboxFigures};
@@ -81,15 +81,15 @@ pub struct NetworkView {
     pub task_id: String,
     /// Its network.
     pub network: String,
-    /// What it may reach with the network `egress`, by the settings and its own rules.
+    /// What it may reach with the network `egress`.
     pub allow: Vec<Rule>,
     /// What it may not, whatever else is allowed.
     pub deny: Vec<Rule>,
 }
 
-impl NetworkView {
-    /// Of a task, with all rules that hold for it.
-    pub fn new(task: &Task, policy: &NetworkPolicy) -> Self {
+impl From<&Task> for NetworkView {
+    fn from(task: &Task) -> Self {
+        let policy = &task.sandbox.rules;
         Self {
             task_id: task.id.to_string(),
             network: task.sandbox.network.to_string(),

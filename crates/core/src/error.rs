@@ -76,6 +76,7 @@ codes! {
     LeaseHeld = "lease.held", "Somebody else has the lease.";
     LeaseLost = "lease.lost", "The lease expired, and somebody else has taken it.";
     NetworkInvalidRule = "network.invalid_rule", "A rule about what may be reached is not of the form that rules have.";
+    NetworkNoCarrier = "network.no_carrier", "The process that carries the connections of tasks does not run.";
     NetworkNoRules = "network.no_rules", "The task's network is none that rules govern.";
     NetworkRefused = "network.refused", "The settings do not let tasks have this network.";
     PathInvalid = "path.invalid", "A path has a form that is refused, such as a control character or a reserved name.";

@@ -14,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Held as long as it lives.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
 }
 
 impl FileLock {
@@ -57,6 +57,11 @@ impl FileLock {
         Self::try_with(path, File::try_lock)
     }
 
+    /// Whether the file that is locked is still the one at `path`.
+    pub fn is_at(&self, path: &Path) -> bool {
+        is_at(&self.file, path)
+    }
+
     fn try_with(
         path: &Path,
         lock: impl FnOnce(&File) -> Result<(), TryLockError>,
@@ -64,7 +69,7 @@ impl FileLock {
         let file = File::options().create(true).append(true).open(path)?;
         match lock(&file) {
             // Whoever held it before may have removed the file: then ours is nobody's.
-            Ok(()) if is_at(&file, path) => Ok(Some(Self { _file: file })),
+            Ok(()) if is_at(&file, path) => Ok(Some(Self { file })),
             Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

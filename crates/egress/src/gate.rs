@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use armor_core::network::{Destination, Host, NetworkPolicy, Refusal};
 use nix::ifaddrs::getifaddrs;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -16,6 +17,9 @@ use crate::{Ledger, Resolve};
 
 /// How long looking a name up may take, and connecting to one of its addresses.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the other side may be silent before it is asked whether it is there.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Why a connection did not come about.
 #[derive(Debug)]
@@ -77,6 +81,7 @@ impl Gate {
             let connected = timeout(LIMIT, connecting).await;
             match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
+                    keep_alive(&stream).map_err(Stopped::Failed)?;
                     let ledger = self.ledger.clone();
                     return Ok(Upstream::new(stream, to.clone(), address, own, policy, ledger));
                 }
@@ -85,6 +90,12 @@ impl Gate {
         }
         Err(last.unwrap_or_else(|| Stopped::Failed(io::ErrorKind::HostUnreachable.into())))
     }
+}
+
+/// Finds out, in the end, that the other side is gone without a word.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 /// The addresses of this machine, as they are now.

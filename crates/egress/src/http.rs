@@ -6,21 +6,21 @@
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
-use armor_core::network::Destination;
+use armor_core::network::{Destination, Refusal};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version, client, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::connection::PATIENCE;
 use crate::gate::{Gate, Stopped};
+use crate::relay::relay;
 use crate::upstream::Upstream;
 
 type Body = Either<Full<Bytes>, Incoming>;
@@ -39,6 +39,9 @@ static OF_A_CONNECTION: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// The longest head of a message, in bytes; so much is held of each connection.
+const BUFFER: usize = 64 << 10;
+
 pub(crate) async fn serve(stream: TcpStream, gate: Gate) {
     let session = Session { gate, tunnel: Mutex::default(), requests: Mutex::default() };
     let service =
@@ -46,6 +49,7 @@ pub(crate) async fn serve(stream: TcpStream, gate: Gate) {
     let served = server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
@@ -53,9 +57,9 @@ pub(crate) async fn serve(stream: TcpStream, gate: Gate) {
         tracing::debug!(%error, "a connection by HTTP ended");
     }
     let tunnel = session.tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some((upgrade, mut upstream)) = tunnel
+    if let Some((upgrade, upstream)) = tunnel
         && let Ok(upgraded) = upgrade.await
-        && let Err(error) = copy_bidirectional(&mut TokioIo::new(upgraded), &mut upstream).await
+        && let Err(error) = relay(TokioIo::new(upgraded), upstream).await
     {
         tracing::debug!(%error, "a tunnel ended");
     }
@@ -75,7 +79,7 @@ struct Session {
 impl Session {
     async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         let Some(destination) = destination(&request) else {
-            self.gate.malformed(&request.uri().to_string());
+            self.gate.malformed(&asked_for(request.uri()));
             return say(
                 StatusCode::BAD_REQUEST,
                 "this is a proxy: ask for a whole http:// address, or CONNECT to host:port",
@@ -84,10 +88,7 @@ impl Session {
         let upstream = match self.gate.connect(&destination).await {
             Ok(upstream) => upstream,
             Err(Stopped::Refused(reason)) => {
-                let text = format!(
-                    "{destination} is refused to this task: {reason}. `armor network allow <task> {destination}`, given by a person, lets it through."
-                );
-                return say(StatusCode::FORBIDDEN, &text);
+                return say(StatusCode::FORBIDDEN, &refusal(&destination, reason));
             }
             Err(Stopped::Failed(error)) => {
                 let text = format!("{destination} cannot be reached: {error}");
@@ -113,12 +114,25 @@ impl Session {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         *request.uri_mut() = target.parse::<Uri>()?;
         *request.version_mut() = Version::HTTP_11;
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         keep_what_is_the_messages(request.headers_mut());
-        // How long it is, is told anew.
-        request.headers_mut().remove(header::CONTENT_LENGTH);
+        // How long it is, is told anew, in one way and once.
+        let length = request.headers_mut().remove(header::CONTENT_LENGTH);
+        match (is_chunked, length, request.body().size_hint().exact()) {
+            (true, _, _) => {
+                let chunked = HeaderValue::from_static("chunked");
+                request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+            }
+            (false, Some(_), Some(length)) => {
+                request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            }
+            _ => {}
+        }
         request.headers_mut().insert(header::HOST, HeaderValue::from_str(&host)?);
-        let (mut sender, connection) =
-            client::conn::http1::handshake(TokioIo::new(upstream)).await?;
+        let (mut sender, connection) = client::conn::http1::Builder::new()
+            .max_buf_size(BUFFER)
+            .handshake(TokioIo::new(upstream))
+            .await?;
         {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
             while requests.try_join_next().is_some() {}
@@ -150,6 +164,35 @@ fn destination(request: &Request<Incoming>) -> Option<Destination> {
     match uri.port() {
         Some(_) => authority.parse().ok(),
         None => format!("{}:80", authority.trim_end_matches(':')).parse().ok(),
+    }
+}
+
+/// What a refused program is told, and whoever reads it there.
+fn refusal(destination: &Destination, reason: Refusal) -> String {
+    let next = match reason {
+        Refusal::NotAllowed => {
+            format!(
+                "`armor network allow <task> {destination}`, given by a person, lets it through"
+            )
+        }
+        Refusal::Denied => "`armor network show <task>` has the rule".to_owned(),
+        Refusal::Private => {
+            "`armor network allow <task> <address>:<port>`, given by a person, lets it through"
+                .to_owned()
+        }
+        Refusal::Malformed => "ask for a host and a port".to_owned(),
+    };
+    format!("{destination} is refused to this task: {reason}. {next}.")
+}
+
+/// What may be written down of what a program asked for: nothing that could be a secret.
+fn asked_for(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match uri.scheme_str() {
+        Some(scheme) => format!("{scheme}://{host}"),
+        None if host.is_empty() => "no host".to_owned(),
+        None => host.to_owned(),
     }
 }
 

@@ -27,20 +27,28 @@ struct Counts {
     received: u64,
 }
 
-/// How many entries can be written down at once, and how fast there may be more: a task that asks for
-/// ever new hosts does not fill the log.
-const BURST: u32 = 100;
-const A_SECOND: u32 = 1;
+/// How many entries can be written down at one time, and how many more each second: a task that asks
+/// for ever new hosts does not fill the log. What is refused takes no place of what is let through.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    burst: usize,
+    a_second: usize,
+}
+
+const ALLOWED: Pace = Pace { burst: 1000, a_second: 20 };
+const REFUSED: Pace = Pace { burst: 100, a_second: 1 };
 /// Whom the rest are counted under.
 const OTHERS: &str = "others";
 /// The longest name of a destination that is kept: that of a host, and its port.
 const LONGEST: usize = 260;
 
+/// Entries of one pace.
 #[derive(Debug)]
-struct Inner {
+struct Page {
+    pace: Pace,
     entries: BTreeMap<(Entry, String), Counts>,
     /// How many more can be written down.
-    left: u32,
+    left: usize,
     counted: Instant,
 }
 
@@ -48,82 +56,106 @@ struct Inner {
 /// by whoever writes it down.
 #[derive(Debug)]
 pub struct Ledger {
-    inner: Mutex<Inner>,
+    /// What was let through; what was refused, or came to nothing.
+    pages: Mutex<[Page; 2]>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        let inner = Inner { entries: BTreeMap::new(), left: BURST, counted: Instant::now() };
-        Self { inner: Mutex::new(inner) }
+        let page = |pace: Pace| Page {
+            pace,
+            entries: BTreeMap::new(),
+            left: pace.burst,
+            counted: Instant::now(),
+        };
+        Self { pages: Mutex::new([page(ALLOWED), page(REFUSED)]) }
+    }
+}
+
+impl Page {
+    fn add(&mut self, entry: Entry, to: String, counts: Counts) {
+        let key = (entry, to);
+        let is_full = self.entries.len() >= self.pace.burst;
+        let key = if is_full && !self.entries.contains_key(&key) { others(key.0) } else { key };
+        self.entries.entry(key).or_default().add(counts);
+    }
+
+    fn take(&mut self) -> BTreeMap<(Entry, String), Counts> {
+        let seconds = self.counted.elapsed().as_secs();
+        let more =
+            usize::try_from(seconds).unwrap_or(usize::MAX).saturating_mul(self.pace.a_second);
+        self.left = self.left.saturating_add(more).min(self.pace.burst);
+        self.counted += Duration::from_secs(seconds);
+        let mut taken: BTreeMap<_, Counts> = BTreeMap::new();
+        for (key, counts) in mem::take(&mut self.entries) {
+            let has_place = self.left > 0;
+            self.left = self.left.saturating_sub(1);
+            let key = if has_place { key } else { others(key.0) };
+            taken.entry(key).or_default().add(counts);
+        }
+        taken
+    }
+}
+
+impl Counts {
+    const fn add(&mut self, more: Self) {
+        self.times += more.times;
+        self.sent += more.sent;
+        self.received += more.received;
     }
 }
 
 impl Ledger {
     pub(crate) fn began(&self, to: &str) {
-        self.count(Entry::Allowed, to, |counts| counts.times += 1);
+        self.count(Entry::Allowed, to, Counts { times: 1, ..Counts::default() });
     }
 
     pub(crate) fn moved(&self, to: &str, sent: u64, received: u64) {
         if sent > 0 || received > 0 {
-            self.count(Entry::Allowed, to, |counts| {
-                counts.sent += sent;
-                counts.received += received;
-            });
+            self.count(Entry::Allowed, to, Counts { times: 0, sent, received });
         }
     }
 
     pub(crate) fn denied(&self, to: &str, reason: Refusal) {
-        self.count(Entry::Denied(reason), to, |counts| counts.times += 1);
+        self.count(Entry::Denied(reason), to, Counts { times: 1, ..Counts::default() });
     }
 
     pub(crate) fn failed(&self, to: &str, reason: &str) {
-        self.count(Entry::Failed(reason.to_owned()), to, |counts| counts.times += 1);
+        let entry = Entry::Failed(reason.to_owned());
+        self.count(entry, to, Counts { times: 1, ..Counts::default() });
     }
 
-    fn count(&self, entry: Entry, to: &str, add: impl FnOnce(&mut Counts)) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+    fn count(&self, entry: Entry, to: &str, counts: Counts) {
         let to: String = to.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-        let key = (entry, to);
-        let is_full = inner.entries.len() >= BURST as usize;
-        let key = if is_full && !inner.entries.contains_key(&key) { others(key.0) } else { key };
-        add(inner.entries.entry(key).or_default());
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages[usize::from(entry != Entry::Allowed)].add(entry, to, counts);
     }
 
     /// What has been counted since the last time, as events.
     pub fn take(&self) -> Vec<NetworkEvent> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = inner.counted.elapsed().as_secs();
-        if seconds > 0 {
-            let more = u32::try_from(seconds).unwrap_or(BURST).saturating_mul(A_SECOND);
-            inner.left = inner.left.saturating_add(more).min(BURST);
-            inner.counted += Duration::from_secs(seconds);
-        }
-        let entries = mem::take(&mut inner.entries);
-        let (mut kept, mut rest) = (BTreeMap::new(), BTreeMap::<_, Counts>::new());
-        for (key, counts) in entries {
-            if inner.left > 0 {
-                inner.left -= 1;
-                kept.insert(key, counts);
-            } else {
-                let sum = rest.entry(others(key.0)).or_default();
-                sum.times += counts.times;
-                sum.sent += counts.sent;
-                sum.received += counts.received;
-            }
-        }
-        // What finds no place waits for the next time, as one.
-        if kept.is_empty() {
-            inner.entries = rest;
-        } else {
-            kept.extend(rest);
-        }
-        kept.into_iter().map(|((entry, to), counts)| event(entry, to, counts)).collect()
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = pages.iter_mut().flat_map(Page::take);
+        taken.map(|((entry, to), counts)| event(entry, to, counts)).collect()
     }
 
-    /// All that has been counted, however much it is: for the end.
-    pub fn take_all(&self) -> Vec<NetworkEvent> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).left = BURST;
-        self.take()
+    /// Takes back events that could not be written down.
+    pub fn put_back(&self, events: Vec<NetworkEvent>) {
+        for event in events {
+            match event {
+                NetworkEvent::Allowed { to, connections: times, sent_bytes, received_bytes } => {
+                    let counts = Counts { times, sent: sent_bytes, received: received_bytes };
+                    self.count(Entry::Allowed, &to, counts);
+                }
+                NetworkEvent::Denied { to, reason, times } => {
+                    self.count(Entry::Denied(reason), &to, Counts { times, ..Counts::default() });
+                }
+                NetworkEvent::Failed { to, reason, times } => {
+                    self.count(Entry::Failed(reason), &to, Counts { times, ..Counts::default() });
+                }
+                // None of ours.
+                NetworkEvent::Ruled { .. } => {}
+            }
+        }
     }
 }
 
@@ -182,22 +214,49 @@ mod tests {
         assert_eq!(ledger.take(), []);
     }
 
-    // A task cannot fill the log by asking for ever new hosts, and nothing goes uncounted.
+    // A task cannot fill the log by asking for ever new hosts, nothing goes uncounted, and what was
+    // let through keeps its name.
     #[test]
-    fn ever_new_destinations_are_counted_together() {
+    fn ever_new_destinations_are_counted_together_and_hide_none_that_was_reached() {
         let ledger = Ledger::default();
         let (mut events, mut counted) = (0, 0);
         for round in 0..20 {
             for host in 0..500 {
-                ledger.denied(&format!("h{round}-{host}:443"), Refusal::NotAllowed);
+                // On either side of where those without a place are counted.
+                let first = if host % 2 == 0 { 'a' } else { 'z' };
+                ledger.denied(&format!("{first}{round}-{host}:443"), Refusal::NotAllowed);
             }
+            let reached = format!("h{round}:443");
+            ledger.began(&reached);
             let taken = ledger.take();
             events += taken.len();
             counted += taken.iter().map(times).sum::<u64>();
+            let is_reached = |event: &NetworkEvent| matches!(event, NetworkEvent::Allowed { to, .. } if *to == reached);
+            assert!(taken.iter().any(is_reached), "{taken:?}");
         }
-        counted += ledger.take_all().iter().map(times).sum::<u64>();
         assert_eq!(counted, 20 * 500);
-        assert!(events < 150, "{events}");
+        assert!(events < 170, "{events}");
+    }
+
+    #[test]
+    fn what_could_not_be_written_down_is_counted_again() {
+        let ledger = Ledger::default();
+        ledger.began("a:443");
+        ledger.moved("a:443", 1, 2);
+        ledger.failed("b:443", "refused");
+        ledger.denied("c:443", Refusal::Denied);
+        let events = ledger.take();
+        ledger.began("a:443");
+        ledger.put_back(events);
+        let again = ledger.take();
+        assert_eq!(again.len(), 3);
+        let counted = NetworkEvent::Allowed {
+            to: "a:443".to_owned(),
+            connections: 2,
+            sent_bytes: 1,
+            received_bytes: 2,
+        };
+        assert_eq!(again[0], counted);
     }
 
     fn times(event: &NetworkEvent) -> u64 {

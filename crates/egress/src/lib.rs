@@ -12,6 +12,7 @@ mod gate;
 mod http;
 mod ledger;
 mod proxy;
+mod relay;
 mod resolve;
 mod socks;
 mod upstream;

@@ -34,18 +34,32 @@ impl Proxy {
         Self { gate: Gate { policy, ledger, resolver } }
     }
 
-    /// Serves the programs that connect. When this is dropped, their connections end.
+    /// Serves the programs that connect, until the end. Then their connections end, and all that they
+    /// moved is counted.
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub async fn serve(&self, listener: std::net::TcpListener) -> io::Result<()> {
+    pub async fn serve(
+        &self,
+        listener: std::net::TcpListener,
+        end: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        tokio::select! {
+            () = self.accept(&listener, &mut connections) => {}
+            () = end => {}
+        }
+        connections.shutdown().await;
+        Ok(())
+    }
+
+    async fn accept(&self, listener: &TcpListener, connections: &mut JoinSet<()>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             // It is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+            let Ok(place) = places.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let gate = self.gate.clone();

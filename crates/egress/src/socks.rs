@@ -6,12 +6,12 @@ use armor_core::network::{Destination, Host, Refusal};
 use fast_socks5::server::{Socks5ServerProtocol, states};
 use fast_socks5::util::target_addr::TargetAddr;
 use fast_socks5::{ReplyError, Socks5Command};
-use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::connection::PATIENCE;
 use crate::gate::{Gate, Stopped};
+use crate::relay::relay;
 
 /// Programs are told no address: it is none of theirs.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -42,10 +42,10 @@ async fn answer(
         return protocol.reply_error(&ReplyError::AddressTypeNotSupported).await;
     };
     match gate.connect(&destination).await {
-        Ok(mut upstream) => {
-            let mut stream = protocol.reply_success(NOWHERE).await?;
+        Ok(upstream) => {
+            let stream = protocol.reply_success(NOWHERE).await?;
             // How it ends is between the two.
-            if let Err(error) = copy_bidirectional(&mut stream, &mut upstream).await {
+            if let Err(error) = relay(stream, upstream).await {
                 tracing::debug!(%error, to = %destination, "a connection ended");
             }
             Ok(())

@@ -1,10 +1,12 @@
 //! A connection to where a program wanted to go, counted, and judged anew whenever the rules change.
 
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use armor_core::network::{Destination, NetworkPolicy, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,9 +24,14 @@ pub(crate) struct Upstream {
     own: Arc<[IpAddr]>,
     policy: watch::Receiver<NetworkPolicy>,
     ledger: Arc<Ledger>,
+    /// What is not in the ledger yet.
     sent: u64,
     received: u64,
+    told: Instant,
 }
+
+/// How often what has moved comes into the ledger.
+const TELL: Duration = Duration::from_secs(1);
 
 impl Upstream {
     pub(crate) fn new(
@@ -36,7 +43,17 @@ impl Upstream {
         ledger: Arc<Ledger>,
     ) -> Self {
         ledger.began(&destination.to_string());
-        Self { stream, destination, address, own, policy, ledger, sent: 0, received: 0 }
+        Self {
+            stream,
+            destination,
+            address,
+            own,
+            policy,
+            ledger,
+            sent: 0,
+            received: 0,
+            told: Instant::now(),
+        }
     }
 
     /// Nothing moves that the rules of this moment do not allow.
@@ -58,15 +75,26 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.ledger.moved(&self.destination.to_string(), self.sent, self.received);
+impl Upstream {
+    fn count(&mut self, sent: usize, received: usize) {
+        self.sent += u64::try_from(sent).unwrap_or(u64::MAX);
+        self.received += u64::try_from(received).unwrap_or(u64::MAX);
+        if self.told.elapsed() > TELL {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let (sent, received) = (mem::take(&mut self.sent), mem::take(&mut self.received));
+        self.ledger.moved(&self.destination.to_string(), sent, received);
+        self.told = Instant::now();
     }
 }
 
-/// A count of bytes in memory.
-fn count(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.tell();
+    }
 }
 
 impl AsyncRead for Upstream {
@@ -77,7 +105,7 @@ impl AsyncRead for Upstream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.received += count(buffer.filled().len() - before);
+        self.count(0, buffer.filled().len() - before);
         Poll::Ready(self.check())
     }
 }
@@ -90,7 +118,7 @@ impl AsyncWrite for Upstream {
     ) -> Poll<io::Result<usize>> {
         self.check()?;
         let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.sent += count(sent);
+        self.count(sent, 0);
         Poll::Ready(Ok(sent))
     }
 

@@ -31,7 +31,7 @@ impl Lifecycle {
         if task.status == TaskStatus::Pending {
             self.before(HookPoint::before(HookedChange::Start), &task).await?;
         }
-        self.ensure_sandbox(&task, progress).await?;
+        Box::pin(self.ensure_sandbox(&task, progress)).await?;
         self.change(&task.id, |task| task.attach(agent.clone(), self.now())).await
     }
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use armor_core::network::NetworkPolicy;
-use armor_core::sandbox::{ImageName, InvalidSandboxField, Limits, NetworkMode};
+use armor_core::sandbox::{ImageName, Limits, NetworkMode};
 use armor_core::task::{
     Metadata, Owner, RepositoryBase, RequestText, SandboxRequest, Task, TaskName, TaskRequest,
 };
 use armor_git::SourceRepository;
 
+use crate::pool::{Claim, Ingredients};
 use crate::{Lifecycle, LifecycleError};
 
 /// What is asked for when a task is created. What is left out is as configured.
@@ -28,7 +29,7 @@ pub struct CreateTask {
     pub image: Option<ImageName>,
     /// The network.
     pub network: Option<NetworkMode>,
-    /// What it may reach with the network `egress`, beside what all tasks may.
+    /// What it may reach with the network `egress`, beside what the settings let all tasks reach.
     pub rules: NetworkPolicy,
     /// The limits.
     pub limits: Option<Limits>,
@@ -61,21 +62,25 @@ impl Lifecycle {
     /// When a field, the image or the workspace cannot be used, or a step fails.
     pub async fn create(&self, request: CreateTask) -> Result<Task, LifecycleError> {
         let defaults = &self.settings.sandbox;
+        let network = request.network.unwrap_or(defaults.network);
+        self.check_network(network)?;
         let sandbox = SandboxRequest {
             image: request.image.unwrap_or_else(|| defaults.image.clone()),
-            network: request.network.unwrap_or(defaults.network),
-            rules: request.rules,
+            network,
+            rules: self.rules_for(network, &request.rules)?,
+            certificates: self.certificates_for(network)?,
             limits: request.limits.unwrap_or(defaults.limits).check()?,
         };
-        self.check_network(sandbox.network)?;
-        if sandbox.network != NetworkMode::Egress && !sandbox.rules.is_empty() {
-            return Err(InvalidSandboxField::Rules(sandbox.network).into());
-        }
         self.parts.images.check(&sandbox.image).await?;
-        let repository = match &request.workspace {
-            Some(workspace) => Some(self.repository_base(workspace).await?),
-            None => None,
+        let (source, repository) = match &request.workspace {
+            Some(workspace) => {
+                let (source, base) = self.repository_base(workspace).await?;
+                (Some(source), Some(base))
+            }
+            None => (None, None),
         };
+        let objects = repository.as_ref().and_then(|repository| repository.objects.clone());
+        let claim = self.claim(&Ingredients::of(&sandbox, objects)).await;
         let now = self.now();
         let request = TaskRequest {
             name: request.name,
@@ -85,21 +90,26 @@ impl Lifecycle {
             sandbox,
             repository,
         };
-        let task = Task::new(self.parts.ids.task_id(now), request, now);
+        let is_claimed = claim.is_some();
+        let (id, lock) = if let Some(Claim { task, lock }) = claim {
+            (task, lock)
+        } else {
+            let id = self.parts.ids.task_id(now);
+            let lock = self.parts.folders.lock(&id).await?;
+            (id, lock)
+        };
+        let task = Task::new(id, request, now);
         self.parts.registry.create(&task).await?;
-        let Err(error) = self.prepare_new(&task).await else { return Ok(task) };
+        if is_claimed {
+            self.use_up(&task.id);
+        }
+        let Err(error) = Box::pin(self.prepare(&task, source)).await else { return Ok(task) };
         // The task never was of use to anybody: take it back. The first error counts.
+        drop(lock);
         if let Err(undo) = self.take_back(&task).await {
             tracing::error!(task = %task.id, %undo, "a task that failed to be created stays");
         }
         Err(error)
-    }
-
-    async fn prepare_new(&self, task: &Task) -> Result<(), LifecycleError> {
-        let _lock = self.parts.folders.lock(&task.id).await?;
-        // It may have been deleted while we waited.
-        self.parts.registry.get(&task.id).await?;
-        self.prepare(task).await
     }
 
     async fn take_back(&self, task: &Task) -> Result<(), LifecycleError> {
@@ -115,13 +125,14 @@ impl Lifecycle {
     async fn repository_base(
         &self,
         workspace: &std::path::Path,
-    ) -> Result<RepositoryBase, LifecycleError> {
+    ) -> Result<(SourceRepository, RepositoryBase), LifecycleError> {
         let git = self.parts.git.clone();
         let source = SourceRepository::find(git, workspace, &self.settings.allowed).await?;
-        Ok(RepositoryBase {
+        let base = RepositoryBase {
             commit: source.head().await?,
             objects: source.shareable_objects(self.settings.user).await?,
             path: source.path().to_owned(),
-        })
+        };
+        Ok((source, base))
     }
 }

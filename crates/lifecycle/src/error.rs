@@ -1,5 +1,7 @@
 //! What can go wrong in a task's life: what the layers below say, and what requests get wrong.
 
+use std::path::PathBuf;
+
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::InvalidCommand;
 use armor_core::hook::HookPoint;
@@ -67,9 +69,26 @@ pub enum LifecycleError {
         /// What may be.
         modes: Vec<NetworkMode>,
     },
+    /// The certificates of the settings cannot be used.
+    #[error("the certificates in {file} cannot be used", file = file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Nobody carries the connections of a task's network.
-    #[error("what carries the connections of tasks could not be started")]
-    Carrier(#[source] std::io::Error),
+    #[error("what carries the connections of tasks does not run: {reason}")]
+    NoCarrier {
+        /// Why not.
+        reason: String,
+    },
+    /// The lock of whoever carries connections could not be looked at.
+    #[error("the lock of what carries the connections of tasks could not be used")]
+    CarrierLock(#[source] std::io::Error),
+    /// The pool's files failed.
+    #[error("the files of the pool of sandboxes could not be used")]
+    Pool(#[source] std::io::Error),
     /// A hook refused the change.
     #[error("the hook `{hook}` ({point}) refused: {reason}")]
     Refused {
@@ -103,7 +122,9 @@ impl Diagnostic for LifecycleError {
             }
             Self::NoBackground => Code::ExecutionNoBackground,
             Self::NetworkRefused { .. } => Code::NetworkRefused,
-            Self::Carrier(_) => Code::StorageFailed,
+            Self::Certificates { .. } => Code::ConfigInvalid,
+            Self::NoCarrier { .. } => Code::NetworkNoCarrier,
+            Self::CarrierLock(_) | Self::Pool(_) => Code::StorageFailed,
             Self::Refused { .. } => Code::HookRefused,
             Self::Broken(_) => Code::Internal,
         }
@@ -131,7 +152,11 @@ impl Diagnostic for LifecycleError {
                 let modes: Vec<_> = modes.iter().map(|mode| mode.as_str()).collect();
                 Some(format!("Use one of {}, or add it to network.modes in armor.toml.", modes.join(", ")))
             }
-            Self::Carrier(_) => Some("Check that the home's disk has room and can be written to (`armor doctor`), and try again.".to_owned()),
+            Self::Certificates { .. } => {
+                Some("Let network.certificates name a file that is there.".to_owned())
+            }
+            Self::NoCarrier { .. } => Some("Run `armor network carry`: it says what is wrong. Then try again; the task is unharmed.".to_owned()),
+            Self::CarrierLock(_) | Self::Pool(_) => Some("Check that the home's disk has room and can be written to (`armor doctor`), and try again.".to_owned()),
             Self::Refused { .. } => Some("Do what the hook asks for, then repeat.".to_owned()),
             Self::Broken(_) => Some("Please report it with the program's log.".to_owned()),
         }

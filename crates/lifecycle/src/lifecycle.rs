@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use armor_core::config::{ExecutionSettings, NetworkSettings};
+use armor_core::config::ExecutionSettings;
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::job::JobQueue;
-use armor_core::sandbox::{Images, Limits, Runtime, UserIds};
+use armor_core::sandbox::{Images, Limits, NetworkMode, Runtime, UserIds};
 use armor_core::task::{Change, SandboxRequest, Task, TaskError};
 use armor_core::time::{Clock, Timestamp};
 use armor_events::{Bus, Consumers};
@@ -18,7 +18,7 @@ use armor_persistence::{TaskFolder, TaskFolders};
 use armor_registry::Registry;
 
 use crate::take_up::TakenUp;
-use crate::{Carrier, Hooks, Instances, LifecycleError};
+use crate::{Carrier, Hooks, Instances, LifecycleError, Pool};
 
 /// How long an answer waits for what follows from it, such as the removal of a sandbox. What is
 /// not done by then is done later.
@@ -47,6 +47,8 @@ pub struct Parts {
     pub instances: Instances,
     /// Who carries tasks' connections.
     pub carrier: Carrier,
+    /// Sandboxes that run before anybody asks for them.
+    pub pool: Pool,
     /// The git program.
     pub git: Git,
     /// Where the time comes from.
@@ -62,8 +64,8 @@ pub struct LifecycleSettings {
     pub sandbox: SandboxRequest,
     /// How commands run.
     pub execution: ExecutionSettings,
-    /// What tasks may reach.
-    pub network: NetworkSettings,
+    /// The networks that tasks may ask for.
+    pub networks: Vec<NetworkMode>,
     /// Where repositories may lie.
     pub allowed: Allowed,
     /// Who commands are, and whom working copies belong to.

@@ -1,13 +1,16 @@
 //! The sandbox of a task: found, or made again when it is gone.
 
+use std::path::Path;
+
 use armor_core::event::SandboxEvent;
-use armor_core::id::SandboxId;
+use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{
-    Access, Mount, NetworkMode, Progress, RuntimeError, SandboxSpec, SandboxState, Silent, paths,
+    Access, Mount, Progress, RuntimeError, Sandbox, SandboxSpec, SandboxState, Silent, paths,
 };
 use armor_core::task::{Task, TaskStatus};
 use armor_git::GitError;
 
+use crate::pool::Ingredients;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -17,33 +20,54 @@ impl Lifecycle {
         task: &Task,
         progress: &dyn Progress,
     ) -> Result<SandboxId, LifecycleError> {
-        let runtime = &self.parts.runtime;
-        let found = runtime.find(&task.id).await?;
-        let sandbox = match found.map(|sandbox| (sandbox.id, sandbox.state)) {
-            // Starting what runs only checks it: whoever started it may have died before that.
-            Some((id, SandboxState::Running)) => {
-                runtime.start(&id, &self.spec(task)).await?;
-                id
-            }
-            Some((id, SandboxState::Paused)) => {
-                runtime.unpause(&id).await?;
-                runtime.start(&id, &self.spec(task)).await?;
-                id
-            }
-            Some((id, SandboxState::Stopped)) => {
-                runtime.start(&id, &self.spec(task)).await?;
-                self.append(&task.id, SandboxEvent::Restarted { sandbox: id.clone() }).await?;
-                id
-            }
-            None => {
-                if task.status == TaskStatus::Running {
-                    self.append(&task.id, SandboxEvent::Lost).await?;
+        let found = self.parts.runtime.find(&task.id).await?;
+        let sandbox = match found {
+            Some(Sandbox { id, state, .. }) => match self.take_sandbox(task, &id, state).await {
+                // It was removed. One that is as it is to be takes its place.
+                Err(LifecycleError::Runtime(error @ RuntimeError::Weaker { .. })) => {
+                    tracing::warn!(task = %task.id, %error, "making its sandbox anew");
+                    self.make_again(task, progress).await?
                 }
-                self.make_sandbox(task, progress).await?
-            }
+                taken => taken.map(|()| id)?,
+            },
+            None => self.make_again(task, progress).await?,
         };
         self.note_seen(&task.id, Some(sandbox.clone()));
         Ok(sandbox)
+    }
+
+    /// Lets a sandbox that is there run, and checks that it is as it is to be.
+    async fn take_sandbox(
+        &self,
+        task: &Task,
+        sandbox: &SandboxId,
+        state: SandboxState,
+    ) -> Result<(), LifecycleError> {
+        if state == SandboxState::Paused {
+            self.parts.runtime.unpause(sandbox).await?;
+        }
+        // Starting what runs only checks it: whoever started it may have died before that.
+        let spec = self.spec(&task.id, &Ingredients::of_task(task));
+        self.parts.runtime.start(sandbox, &spec).await?;
+        if task.status == TaskStatus::Pending {
+            // It was made ahead, or by somebody who died before he could say so.
+            self.append(&task.id, created(task, sandbox)).await
+        } else if state == SandboxState::Stopped {
+            self.append(&task.id, SandboxEvent::Restarted { sandbox: sandbox.clone() }).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn make_again(
+        &self,
+        task: &Task,
+        progress: &dyn Progress,
+    ) -> Result<SandboxId, LifecycleError> {
+        if task.status == TaskStatus::Running {
+            self.append(&task.id, SandboxEvent::Lost).await?;
+        }
+        self.make_sandbox(task, progress).await
     }
 
     async fn make_sandbox(
@@ -51,10 +75,11 @@ impl Lifecycle {
         task: &Task,
         progress: &dyn Progress,
     ) -> Result<SandboxId, LifecycleError> {
-        self.prepare(task).await?;
-        self.check_objects(task)?;
+        self.prepare(task, None).await?;
+        let ingredients = Ingredients::of_task(task);
+        self.check_objects(ingredients.objects.as_deref())?;
         self.parts.images.ensure(&task.sandbox.image, progress).await?;
-        let spec = self.spec(task);
+        let spec = self.spec(&task.id, &ingredients);
         let sandbox = self.parts.runtime.create(&spec).await?.id;
         if let Err(error) = self.parts.runtime.start(&sandbox, &spec).await {
             // One that does not start is of no use, and would be found the next time.
@@ -63,31 +88,25 @@ impl Lifecycle {
             }
             return Err(error.into());
         }
-        let created = SandboxEvent::Created {
-            sandbox: sandbox.clone(),
-            image: task.sandbox.image.clone(),
-            network: task.sandbox.network,
-        };
-        self.append(&task.id, created).await?;
+        self.append(&task.id, created(task, &sandbox)).await?;
         Ok(sandbox)
     }
 
     /// The user's objects are still where they were allowed: nobody put a link in their place.
-    fn check_objects(&self, task: &Task) -> Result<(), LifecycleError> {
-        let objects = task.repository.as_ref().and_then(|repository| repository.objects.as_ref());
+    pub(crate) fn check_objects(&self, objects: Option<&Path>) -> Result<(), LifecycleError> {
         let Some(objects) = objects else { return Ok(()) };
         let resolved = objects.canonicalize();
         let resolved = resolved.map_err(|source| GitError::Io {
             action: "resolve",
-            path: objects.clone(),
+            path: objects.to_owned(),
             source,
         })?;
         Ok(self.settings.allowed.check(&resolved)?)
     }
 
-    /// The sandbox that the task asks for.
-    fn spec(&self, task: &Task) -> SandboxSpec {
-        let folder = self.folder(&task.id);
+    /// The sandbox of a task, made from this.
+    pub(crate) fn spec(&self, task: &TaskId, from: &Ingredients) -> SandboxSpec {
+        let folder = self.folder(task);
         let mount =
             |source, target: &str, access| Mount { source, target: target.to_owned(), access };
         let mut mounts = vec![
@@ -95,21 +114,17 @@ impl Lifecycle {
             mount(folder.memory(), paths::MEMORY, Access::ReadWrite),
             mount(folder.executions(), paths::EXECUTIONS, Access::ReadOnly),
         ];
-        let objects = task.repository.as_ref().and_then(|repository| repository.objects.clone());
-        mounts.extend(objects.map(|objects| mount(objects, paths::OBJECTS, Access::ReadOnly)));
-        if matches!(task.sandbox.network, NetworkMode::Egress | NetworkMode::Open) {
-            let certificates = self.settings.network.certificates.clone();
-            let certificates =
-                certificates.map(|file| mount(file, paths::CERTIFICATES, Access::ReadOnly));
-            mounts.extend(certificates);
+        let shared = [(&from.objects, paths::OBJECTS), (&from.certificates, paths::CERTIFICATES)];
+        for (source, target) in shared {
+            mounts.extend(source.clone().map(|source| mount(source, target, Access::ReadOnly)));
         }
         SandboxSpec {
-            task: task.id.clone(),
-            image: task.sandbox.image.clone(),
+            task: task.clone(),
+            image: from.image.clone(),
             user: self.settings.user,
             mounts,
-            network: task.sandbox.network,
-            limits: task.sandbox.limits,
+            network: from.network,
+            limits: from.limits,
         }
     }
 
@@ -118,7 +133,7 @@ impl Lifecycle {
         &self,
         task: &Task,
     ) -> Result<SandboxId, LifecycleError> {
-        self.see_to_carrier(task)?;
+        self.see_to_carrier(task).await?;
         if let Some(sandbox) = self.seen(&task.id) {
             return Ok(sandbox);
         }
@@ -126,7 +141,8 @@ impl Lifecycle {
         // It may have ended while we waited: then it gets no sandbox again.
         let task = self.parts.registry.get(&task.id).await?;
         task.check_executable()?;
-        self.ensure_sandbox(&task, &Silent).await
+        // Seldom needed, and large: not part of every command.
+        Box::pin(self.ensure_sandbox(&task, &Silent)).await
     }
 
     /// The same after the runtime said that the sandbox is gone.
@@ -140,5 +156,13 @@ impl Lifecycle {
         };
         self.note_seen(&task.id, None);
         self.sandbox_for_command(task).await
+    }
+}
+
+fn created(task: &Task, sandbox: &SandboxId) -> SandboxEvent {
+    SandboxEvent::Created {
+        sandbox: sandbox.clone(),
+        image: task.sandbox.image.clone(),
+        network: task.sandbox.network,
     }
 }

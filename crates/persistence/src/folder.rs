@@ -67,6 +67,15 @@ impl TaskFolders {
         FileLock::hold(&path).await.map_err(io_error("lock", path))
     }
 
+    /// Takes the task's lock if nobody works on it.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made.
+    pub fn try_lock(&self, task: &TaskId) -> Result<Option<FileLock>, StorageError> {
+        let path = self.locks().join(task.as_str());
+        FileLock::try_hold(&path).map_err(io_error("lock", path))
+    }
+
     /// Takes the folder of a task that is gone out of its place, whatever is in it, and forgets the
     /// task's lock. [`Self::empty_trash`] removes the files.
     ///
@@ -149,6 +158,38 @@ impl TaskFolder {
     /// Layer 2.
     pub fn audit_file(&self) -> PathBuf {
         self.path.join("logs").join("audit.jsonl")
+    }
+
+    /// Notes that the working copy is to be made in the folder that is there.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn expect_workspace(&self) -> Result<(), StorageError> {
+        let note = self.expected();
+        File::create(&note).map(drop).map_err(io_error("make", note))
+    }
+
+    /// Whether the working copy is still to be made in the folder that is there.
+    pub fn expects_workspace(&self) -> bool {
+        self.expected().exists()
+    }
+
+    /// Notes that the working copy is there.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn has_workspace(&self) -> Result<(), StorageError> {
+        let note = self.expected();
+        match fs::remove_file(&note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", note)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn expected(&self) -> PathBuf {
+        self.path.join("workspace.expected")
     }
 
     /// Makes the folder and those in it that Armor itself writes to.

@@ -236,7 +236,7 @@ impl Diagnostic for RegistryError {
                 "Run `armor doctor` to see how much is damaged; `armor backup list` shows what `armor backup restore` can bring back.".to_owned()
             }
             Self::InUse { .. } => {
-                "End every armor and armor-mcp that works on this home, then repeat.".to_owned()
+                "End every armor and armor-mcp that works on this home, then repeat. A task with the network egress keeps an `armor network carry` running: stop the task first.".to_owned()
             }
             Self::OtherHome { .. } => {
                 "Use a backup of this home; or move the database away first, if it was made by accident.".to_owned()

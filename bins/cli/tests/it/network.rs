@@ -110,6 +110,7 @@ async fn engine_a_carrier_that_is_killed_is_replaced_and_one_that_is_not_needed_
         assert!(killed.unwrap().success());
     };
     kill(carrier);
+    until("it is gone", || carriers(&home).is_empty());
     assert_eq!(armor(&home, &exec).out, "hello");
 
     // What was begun while nobody carried is carried when somebody does.

@@ -7,4 +7,5 @@ mod clients;
 mod killed;
 mod many;
 mod metrics;
+mod pool;
 mod support;

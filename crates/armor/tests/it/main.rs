@@ -5,5 +5,6 @@
 mod ends;
 mod git;
 mod hooks;
+mod pool;
 mod sandbox;
 mod support;

@@ -7,6 +7,7 @@
 mod bare;
 mod lifecycle;
 mod place;
+mod ready;
 mod runtime;
 
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     place.check_same_hardening().await?;
     let runtime = runtime::measure(&place, amount).await?;
     let lifecycle = lifecycle::measure(&place, amount).await?;
+    let ready = ready::measure(&place, amount).await?;
     Ok(vec![
         row("create + start", &runtime.create, "bare Docker API", None),
         row(
@@ -78,7 +80,25 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             "create + attach + first command",
             &lifecycle.first,
             "bare create + start + exec",
-            Some(Target::RatioLater(1.15)),
+            Some(Target::Ratio(1.15)),
+        ),
+        row(
+            "ready, cold (100 files)",
+            &ready.cold,
+            "bare create + start",
+            Some(Target::Ratio(1.15)),
+        ),
+        row(
+            "ready, from the pool",
+            &ready.warm,
+            "bare create + start",
+            Some(Target::P50Below(Duration::from_millis(50))),
+        ),
+        row(
+            "the same, beside cold",
+            &ready.warm,
+            "bare create + start",
+            Some(Target::Ratio(0.125)),
         ),
     ])
 }

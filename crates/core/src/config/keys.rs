@@ -153,7 +153,7 @@ pub static KEYS: &[Key] = &[
         Rules,
         "",
         UserOnly,
-        "What every task with the network `egress` may reach.",
+        "What every new task with the network `egress` may reach.",
     ),
     key(
         "network.certificates",
@@ -167,7 +167,7 @@ pub static KEYS: &[Key] = &[
         Rules,
         "",
         UserOnly,
-        "What no task with the network `egress` may reach, whatever else is allowed.",
+        "What no new task with the network `egress` may reach, whatever else is allowed.",
     ),
     key(
         "network.modes",
@@ -175,6 +175,13 @@ pub static KEYS: &[Key] = &[
         "none,internal,egress",
         UserOnly,
         "The networks that tasks may ask for.",
+    ),
+    key(
+        "pool.size",
+        Integer(0, 100),
+        "1",
+        UserOnly,
+        "How many sandboxes `armor-mcp` keeps ready for each kind of task that was created last.",
     ),
     key(
         "sandbox.image",

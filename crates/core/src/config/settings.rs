@@ -27,6 +27,8 @@ pub struct Settings {
     pub hooks: HookSettings,
     /// What may be reached.
     pub network: NetworkSettings,
+    /// Sandboxes that are kept ready.
+    pub pool: PoolSettings,
     /// What a sandbox is when nothing else is asked for.
     pub sandbox: SandboxSettings,
     /// Where repositories may lie.
@@ -126,6 +128,13 @@ fn expanded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rule>, D::Error> {
     Ok(rules.map_err(serde::de::Error::custom)?.concat())
 }
 
+/// `[pool]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct PoolSettings {
+    /// How many sandboxes are kept ready for each kind of task.
+    pub size: u32,
+}
+
 /// `[sandbox]`
 #[derive(Debug, Clone, Deserialize)]
 pub struct SandboxSettings {
@@ -175,7 +184,8 @@ impl Settings {
         SandboxRequest {
             image: sandbox.image.clone(),
             network: sandbox.network,
-            rules: NetworkPolicy::default(),
+            rules: self.network.policy(),
+            certificates: self.network.certificates.clone(),
             limits: Limits {
                 memory_mib: sandbox.memory_mib,
                 cpu_millis: sandbox.cpu_millis,

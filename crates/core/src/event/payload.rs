@@ -47,7 +47,7 @@ pub enum TaskEvent {
         image: ImageName,
         /// What its sandbox reaches.
         network: NetworkMode,
-        /// What it may reach with the network `egress`, beside what all tasks may.
+        /// What it may reach with the network `egress`.
         #[serde(default)]
         rules: NetworkPolicy,
         /// What its sandbox may use.

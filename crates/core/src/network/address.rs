@@ -14,6 +14,8 @@ const CLOSED_V4: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(127, 0, 0, 0), 8),
     // Link-local, and most clouds' metadata.
     (Ipv4Addr::new(169, 254, 0, 0), 16),
+    // A cloud's own services, at an address that is nobody else's.
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 0, 0, 0), 24),
     // Relays to IPv6 networks, deprecated.
@@ -39,15 +41,12 @@ const CLOSED_V6: &[(Ipv6Addr, u32)] = &[
 /// of the link, not a cloud's metadata. An IPv6 address that stands for one of IPv4 is judged as that
 /// one.
 pub fn is_public(address: IpAddr) -> bool {
-    match address {
+    match canonical(address) {
         IpAddr::V4(address) => !CLOSED_V4.iter().any(|(block, length)| {
             let beyond = 32 - length;
             address.to_bits() >> beyond == block.to_bits() >> beyond
         }),
         IpAddr::V6(address) => {
-            if let Some(address) = embedded(address) {
-                return is_public(IpAddr::V4(address));
-            }
             let is_global = address.segments()[0] & 0xe000 == 0x2000;
             is_global
                 && !CLOSED_V6.iter().any(|(block, length)| {
@@ -55,6 +54,14 @@ pub fn is_public(address: IpAddr) -> bool {
                     address.to_bits() >> beyond == block.to_bits() >> beyond
                 })
         }
+    }
+}
+
+/// The one address that all of its forms stand for.
+pub(super) fn canonical(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
     }
 }
 
@@ -85,6 +92,7 @@ mod tests {
             "127.0.0.1",
             "127.255.255.254",
             "169.254.169.254",
+            "168.63.129.16",
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.192",

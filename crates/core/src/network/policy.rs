@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Destination, Rule, is_public};
+use crate::network::address::canonical;
+use crate::network::{Destination, Host, Rule, is_public};
 
 /// Whether a rule lets what it is about through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,11 +87,12 @@ impl NetworkPolicy {
     /// # Errors
     /// When it may not.
     pub fn judge(&self, destination: &Destination) -> Result<(), Refusal> {
-        let among = |rules: &[Rule]| rules.iter().any(|rule| rule.matches(destination));
-        match (among(&self.deny), among(&self.allow)) {
-            (true, _) => Err(Refusal::Denied),
-            (false, true) => Ok(()),
-            (false, false) => Err(Refusal::NotAllowed),
+        if self.denies(destination) {
+            Err(Refusal::Denied)
+        } else if self.allows(destination) {
+            Ok(())
+        } else {
+            Err(Refusal::NotAllowed)
         }
     }
 
@@ -100,15 +102,23 @@ impl NetworkPolicy {
     /// # Errors
     /// When it may not.
     pub fn judge_address(&self, address: IpAddr, port: u16, own: &[IpAddr]) -> Result<(), Refusal> {
-        let among = |rules: &[Rule]| rules.iter().any(|rule| rule.matches_address(address, port));
-        let is_open = is_public(address) && !own.contains(&address.to_canonical());
-        if among(&self.deny) {
+        let is_own = own.iter().any(|own| canonical(*own) == canonical(address));
+        let destination = Destination { host: Host::Address(address), port };
+        if self.denies(&destination) {
             Err(Refusal::Denied)
-        } else if is_open || among(&self.allow) {
+        } else if is_public(address) && !is_own || self.allows(&destination) {
             Ok(())
         } else {
             Err(Refusal::Private)
         }
+    }
+
+    fn allows(&self, destination: &Destination) -> bool {
+        self.allow.iter().any(|rule| rule.allows(destination))
+    }
+
+    fn denies(&self, destination: &Destination) -> bool {
+        self.deny.iter().any(|rule| rule.denies(destination))
     }
 }
 

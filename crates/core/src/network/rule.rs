@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Diagnostic};
+use crate::network::address::canonical;
 use crate::network::{Destination, DomainName, Host, PRESETS};
 
 /// Not the form of a rule.
@@ -64,28 +65,29 @@ enum Ports {
 }
 
 impl Rule {
-    /// Whether the rule is about this destination, as it was named.
-    pub fn matches(&self, destination: &Destination) -> bool {
-        self.ports.contain(destination.port)
-            && match (&self.hosts, &destination.host) {
-                (Hosts::Named, Host::Name(_)) => true,
-                (Hosts::Name(ours), Host::Name(name)) => ours == name,
-                (Hosts::Below(ours), Host::Name(name)) => name.is_below(ours),
-                (Hosts::Network(network), Host::Address(address)) => contains(network, *address),
-                _ => false,
+    /// Whether the rule, as one that allows, is about this destination, as it was named.
+    pub fn allows(&self, destination: &Destination) -> bool {
+        self.ports.contain(destination.port) && self.is_about(&destination.host)
+    }
+
+    /// The same as one that denies: without a port it is about every port, not those of the web alone.
+    pub fn denies(&self, destination: &Destination) -> bool {
+        self.is_about(&destination.host)
+            && (self.ports == Ports::Web || self.ports.contain(destination.port))
+    }
+
+    fn is_about(&self, host: &Host) -> bool {
+        match (&self.hosts, host) {
+            (Hosts::Named, Host::Name(_)) => true,
+            (Hosts::Name(ours), Host::Name(name)) => ours == name,
+            (Hosts::Below(ours), Host::Name(name)) => name.is_below(ours),
+            // By the one form that counts: else a block of IPv6 would hold addresses of IPv4.
+            (Hosts::Network(network), Host::Address(address)) => {
+                network.contains(&canonical(*address))
             }
+            _ => false,
+        }
     }
-
-    /// Whether the rule is about this address, whatever name led there.
-    pub fn matches_address(&self, address: IpAddr, port: u16) -> bool {
-        let destination = Destination { host: Host::Address(address), port };
-        self.matches(&destination)
-    }
-}
-
-/// An address of IPv4 is the same when it is written as one of IPv6.
-fn contains(network: &IpNet, address: IpAddr) -> bool {
-    network.contains(&address) || network.contains(&address.to_canonical())
 }
 
 impl Ports {
@@ -197,7 +199,7 @@ mod tests {
     use super::*;
 
     fn matches(rule: &str, destination: &str) -> bool {
-        rule.parse::<Rule>().unwrap().matches(&destination.parse().unwrap())
+        rule.parse::<Rule>().unwrap().allows(&destination.parse().unwrap())
     }
 
     #[test]
@@ -224,9 +226,24 @@ mod tests {
             ("*", "192.0.2.1:443"),
             ("192.0.2.0/24", "192.0.3.1:443"),
             ("192.0.2.7", "example.com:443"),
+            ("[::/0]:*", "[::ffff:169.254.169.254]:80"),
+            ("[64:ff9b::/96]", "[64:ff9b::a9fe:a9fe]:80"),
         ] {
             assert!(!matches(rule, destination), "{rule} {destination}");
         }
+    }
+
+    // Whoever denies a host means all of it.
+    #[test]
+    fn a_rule_that_denies_is_about_every_port_unless_it_names_one() {
+        let denies = |rule: &str, destination: &str| {
+            rule.parse::<Rule>().unwrap().denies(&destination.parse().unwrap())
+        };
+        assert!(denies("example.com", "example.com:8443"));
+        assert!(denies("192.0.2.7", "[64:ff9b::c000:207]:22"));
+        assert!(denies("example.com:22", "example.com:22"));
+        assert!(!denies("example.com:22", "example.com:443"));
+        assert!(!denies("example.com", "a.example.com:443"));
     }
 
     #[test]

@@ -413,6 +413,10 @@ pub trait Images: Send + Sync + fmt::Debug {
     /// Whether sandboxes can run the image: the engine has it, or it is one of Armor's own.
     async fn check(&self, image: &ImageName) -> Result<(), RuntimeError>;
 
+    /// What tells an image's content from that of others which had its name before; none while the
+    /// engine has not got it.
+    async fn id(&self, image: &ImageName) -> Result<Option<String>, RuntimeError>;
+
     /// Makes sure that the image is on the engine, building it if it is one of Armor's own.
     async fn ensure(&self, image: &ImageName, progress: &dyn Progress) -> Result<(), RuntimeError>;
 

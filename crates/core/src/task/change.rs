@@ -232,11 +232,17 @@ impl Task {
         self.change(after, events, now)
     }
 
-    /// Adds a rule about what the task may reach, in the place of one of the other verdict.
+    /// Adds rules about what the task may reach, each in the place of the same one of the other
+    /// verdict.
     ///
     /// # Errors
     /// When it has ended, or its network is none that rules govern.
-    pub fn rule(&self, rule: Rule, verdict: Verdict, now: Timestamp) -> Result<Change, TaskError> {
+    pub fn rule(
+        &self,
+        rules: &[Rule],
+        verdict: Verdict,
+        now: Timestamp,
+    ) -> Result<Change, TaskError> {
         if self.status.is_final() {
             return Err(TaskError::NotRunning { task: self.id.clone(), status: self.status });
         }
@@ -245,8 +251,12 @@ impl Task {
             return Err(TaskError::NoRules { task: self.id.clone(), network });
         }
         let mut after = self.clone();
-        after.sandbox.rules.set(rule.clone(), verdict);
-        Ok(self.change(after, vec![NetworkEvent::Ruled { rule, verdict }.into()], now))
+        let mut events = Vec::new();
+        for rule in rules {
+            after.sandbox.rules.set(rule.clone(), verdict);
+            events.push(NetworkEvent::Ruled { rule: rule.clone(), verdict }.into());
+        }
+        Ok(self.change(after, events, now))
     }
 
     /// Whether the task may be deleted without losing anything.

@@ -66,9 +66,12 @@ pub struct SandboxRequest {
     pub image: ImageName,
     /// What its commands can reach.
     pub network: NetworkMode,
-    /// What they may reach with the network `egress`, beside what all tasks may.
+    /// What they may reach with the network `egress`.
     #[serde(default, skip_serializing_if = "NetworkPolicy::is_empty")]
     pub rules: NetworkPolicy,
+    /// A file of certificates that they trust in place of the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<PathBuf>,
     /// What its commands may use.
     pub limits: Limits,
 }
@@ -79,6 +82,7 @@ impl Default for SandboxRequest {
             image: ImageName::base(),
             network: NetworkMode::None,
             rules: NetworkPolicy::default(),
+            certificates: None,
             limits: Limits::default(),
         }
     }

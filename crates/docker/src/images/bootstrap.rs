@@ -30,7 +30,7 @@ pub(super) async fn debian(
 ) -> Result<String, RuntimeError> {
     let own = format!("{OWN_REPOSITORY}:{OWN_TAG}");
     for name in [OFFICIAL, &own] {
-        if let Some(id) = images.id(name).await? {
+        if let Some(id) = images.id_of(name).await? {
             return Ok(id);
         }
     }
@@ -44,7 +44,7 @@ pub(super) async fn debian(
         }
     }
     for name in [OFFICIAL, &own] {
-        if let Some(id) = images.id(name).await? {
+        if let Some(id) = images.id_of(name).await? {
             return Ok(id);
         }
     }

@@ -67,7 +67,7 @@ impl DockerImages {
     }
 
     /// The id of an image; none if the engine has not got it.
-    async fn id(&self, image: &str) -> Result<Option<String>, RuntimeError> {
+    async fn id_of(&self, image: &str) -> Result<Option<String>, RuntimeError> {
         let docker = self.engine.docker().await?;
         match self.engine.call("look at an image", docker.inspect_image(image)).await {
             Ok(found) => Ok(found.id),
@@ -90,12 +90,12 @@ impl DockerImages {
 
     async fn base_for_developer(&self, progress: &dyn Progress) -> Result<String, RuntimeError> {
         let name = Recipe::Base.name();
-        if let Some(id) = self.id(name.as_str()).await? {
+        if let Some(id) = self.id_of(name.as_str()).await? {
             return Ok(id);
         }
         let debian = bootstrap::debian(self, progress).await?;
         build::build(&self.engine, &name, Recipe::Base.dockerfile(), &debian, progress).await?;
-        self.id(name.as_str()).await?.ok_or(RuntimeError::ImageNotFound { image: name })
+        self.id_of(name.as_str()).await?.ok_or(RuntimeError::ImageNotFound { image: name })
     }
 
     async fn hold_lock(&self) -> Result<FileLock, RuntimeError> {
@@ -109,14 +109,18 @@ impl DockerImages {
 #[async_trait]
 impl Images for DockerImages {
     async fn check(&self, image: &ImageName) -> Result<(), RuntimeError> {
-        if Recipe::of(image).is_some() || self.id(image.as_str()).await?.is_some() {
+        if Recipe::of(image).is_some() || self.id_of(image.as_str()).await?.is_some() {
             return Ok(());
         }
         Err(RuntimeError::ImageNotFound { image: image.clone() })
     }
 
+    async fn id(&self, image: &ImageName) -> Result<Option<String>, RuntimeError> {
+        self.id_of(image.as_str()).await
+    }
+
     async fn ensure(&self, image: &ImageName, progress: &dyn Progress) -> Result<(), RuntimeError> {
-        if self.id(image.as_str()).await?.is_some() {
+        if self.id_of(image.as_str()).await?.is_some() {
             return Ok(());
         }
         let Some(recipe) = Recipe::of(image) else {
@@ -124,7 +128,7 @@ impl Images for DockerImages {
         };
         let _lock = self.hold_lock().await?;
         // Somebody else may have built it while we waited.
-        if self.id(image.as_str()).await?.is_some() {
+        if self.id_of(image.as_str()).await?.is_some() {
             return Ok(());
         }
         self.build_recipe(recipe, progress).await
@@ -142,7 +146,7 @@ impl Images for DockerImages {
         let mut known = Vec::new();
         for recipe in Recipe::ALL {
             let name = recipe.name();
-            let is_there = self.id(name.as_str()).await?.is_some();
+            let is_there = self.id_of(name.as_str()).await?.is_some();
             known.push((name, is_there));
         }
         Ok(known)

@@ -24,13 +24,15 @@ async fn a_tunnel_carries_bytes_both_ways_and_they_are_counted() {
     }
     drop(stream);
     assert_eq!(came.await.unwrap(), ["ping\n", "ping\n"]);
-    let mut events = place.ledger.take();
-    while events.iter().all(|event| !matches!(event, NetworkEvent::Allowed { sent_bytes: 10, .. }))
-    {
-        tokio::task::yield_now().await;
-        events = place.ledger.take();
-    }
-    assert!(matches!(events[0], NetworkEvent::Allowed { received_bytes: 10, .. }), "{events:?}");
+    place.end.notify_one();
+    place.serving.await.unwrap();
+    let counted = NetworkEvent::Allowed {
+        to: format!("127.0.0.1:{port}"),
+        connections: 1,
+        sent_bytes: 10,
+        received_bytes: 10,
+    };
+    assert_eq!(place.ledger.take(), [counted]);
 }
 
 #[tokio::test]
@@ -128,16 +130,64 @@ async fn what_is_no_request_to_a_proxy_is_refused() {
 }
 
 #[tokio::test]
-async fn connections_end_with_the_proxy() {
+async fn connections_end_with_the_proxy_and_are_counted_then() {
     let (port, came) = server("\n", "pong\n").await;
     let place = Place::new(&[&format!("127.0.0.1:{port}")]);
     let mut stream = place.connect().await;
     stream
-        .write_all(format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n").as_bytes())
+        .write_all(format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\nping\n").as_bytes())
         .await
         .unwrap();
-    until(&mut stream, "\r\n\r\n").await;
-    place.serving.abort();
+    until(&mut stream, "pong\n").await;
+    place.end.notify_one();
+    place.serving.await.unwrap();
+    let counted = NetworkEvent::Allowed {
+        to: format!("127.0.0.1:{port}"),
+        connections: 1,
+        sent_bytes: 5,
+        received_bytes: 5,
+    };
+    assert_eq!(place.ledger.take(), [counted]);
     assert_eq!(rest(&mut stream).await, "");
-    assert_eq!(came.await.unwrap(), Vec::<String>::new());
+    assert_eq!(came.await.unwrap(), ["ping\n"]);
+}
+
+// R98: what is written down says where to, and nothing else.
+#[tokio::test]
+async fn nothing_that_could_be_a_secret_is_written_down() {
+    let place = Place::new(&[]);
+    for request in [
+        "GET https://api.example/path?token=secret HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://user:secret@api.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT user:secret@api.example:443 HTTP/1.1\r\n\r\n",
+        "GET /secret HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://api.example/secret HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        place.ask(request).await;
+    }
+    let events = format!("{:?}", place.ledger.take());
+    assert!(events.contains("api.example") && !events.contains("secret"), "{events}");
+}
+
+#[tokio::test]
+async fn the_length_of_a_request_goes_on_as_it_was_said() {
+    for (said, goes_on) in [
+        ("Content-Length: 0\r\n\r\n", "content-length: 0"),
+        ("Content-Length: 4\r\n\r\nbody", "content-length: 4"),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "transfer-encoding: chunked"),
+    ] {
+        for method in ["POST", "GET"] {
+            let (port, came) = server("\r\n\r\n", EMPTY).await;
+            let place = Place::new(&[&format!("127.0.0.1:{port}")]);
+            let request =
+                format!("{method} http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: x\r\n{said}");
+            let answer = place.ask(request).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{method} {said}: {answer}");
+            place.end.notify_one();
+            place.serving.await.unwrap();
+            let came = came.await.unwrap();
+            assert!(came[0].contains(goes_on), "{method} {said}: {came:?}");
+            assert_eq!(came[0].matches("length").count() + came[0].matches("chunked").count(), 1);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use armor_egress::{Ledger, Proxy, Resolve, SystemResolver};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -39,6 +39,8 @@ pub(crate) struct Place {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) names: Arc<Names>,
     pub(crate) serving: JoinHandle<()>,
+    /// Told when it is to end.
+    pub(crate) end: Arc<Notify>,
     pub(crate) address: SocketAddr,
 }
 
@@ -50,7 +52,7 @@ impl Place {
 
     /// One that looks names up as this machine does.
     pub(crate) fn with_real_names(allow: &[&str]) -> Self {
-        Self::make(allow, Arc::default(), Arc::new(SystemResolver))
+        Self::make(allow, Arc::default(), Arc::new(SystemResolver::default()))
     }
 
     fn make(allow: &[&str], names: Arc<Names>, resolver: Arc<dyn Resolve>) -> Self {
@@ -63,8 +65,11 @@ impl Place {
         let proxy = Proxy::new(receiver, ledger.clone(), resolver);
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(async move { proxy.serve(listener).await.unwrap() });
-        Self { policy, ledger, names, serving, address }
+        let end = Arc::new(Notify::new());
+        let told = end.clone();
+        let serving =
+            tokio::spawn(async move { proxy.serve(listener, told.notified()).await.unwrap() });
+        Self { policy, ledger, names, serving, end, address }
     }
 
     /// Answers the next name that is looked up.

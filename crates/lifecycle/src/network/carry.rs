@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use armor_core::event::EventPayload;
+use armor_core::file_lock::FileLock;
 use armor_core::id::TaskId;
 use armor_core::network::NetworkPolicy;
 use armor_core::sandbox::{Egress, NetworkMode, SandboxState};
 use armor_core::task::{Task, TaskStatus};
 use armor_egress::{Ledger, Proxy, SystemResolver};
 use armor_events::{Pattern, Subscription};
-use armor_registry::TaskQuery;
+use armor_registry::{RegistryError, TaskQuery};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -26,6 +28,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(30);
 /// How often what was let through is written down.
 const WRITE_DOWN: Duration = Duration::from_secs(1);
+/// How often the carrier's place is tried to be had.
+const TRIES: u32 = 20;
 /// How soon a sandbox that is not there is looked for again, at first and later.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -47,19 +51,19 @@ impl Lifecycle {
     /// When the registry fails.
     pub async fn carry(&self, stop: CancellationToken) -> Result<bool, LifecycleError> {
         let carrier = &self.parts.carrier;
-        let Some(_place) = carrier.take_place().map_err(LifecycleError::Carrier)? else {
-            return Ok(false);
-        };
+        let Some(place) = self.wait_for_place().await? else { return Ok(false) };
+        allow_as_many_files_as_possible();
         let mut events = self.bus().subscribe(Pattern::ALL);
         let (mut carried, mut tasks) = (HashMap::new(), JoinSet::new());
         let mut needed = Instant::now();
-        loop {
-            self.bring_up_to_date(&mut carried, &mut tasks).await?;
+        while needed.elapsed() < LINGER && carrier.is_at_home(&place) {
+            if let Err(error) = self.bring_up_to_date(&mut carried, &mut tasks).await {
+                // What is carried goes on by the rules that were there.
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(cause, "rules and tasks are not looked at");
+            }
             if !carried.is_empty() {
                 needed = Instant::now();
-            }
-            if needed.elapsed() > LINGER || !carrier.has_a_place() {
-                break;
             }
             tokio::select! {
                 () = news(&mut events, &carried) => {}
@@ -73,6 +77,18 @@ impl Lifecycle {
         // Each writes down what it let through.
         while tasks.join_next().await.is_some() {}
         Ok(true)
+    }
+
+    /// The carrier's place; none when somebody keeps it. Whoever only looks whether somebody has it
+    /// has it for a moment, too.
+    async fn wait_for_place(&self) -> Result<Option<FileLock>, LifecycleError> {
+        for _ in 0..TRIES {
+            if let Some(place) = self.parts.carrier.take_place()? {
+                return Ok(Some(place));
+            }
+            sleep(FIRST_PAUSE).await;
+        }
+        Ok(None)
     }
 
     async fn bring_up_to_date(
@@ -90,7 +106,7 @@ impl Lifecycle {
         });
         while tasks.try_join_next().is_some() {}
         for task in there {
-            let policy = self.policy(&task);
+            let policy = task.sandbox.rules.clone();
             if let Some(known) = carried.get(&task.id) {
                 known.policy.send_if_modified(|old| {
                     let is_new = *old != policy;
@@ -131,37 +147,36 @@ impl Lifecycle {
         stop: CancellationToken,
     ) {
         let ledger = Arc::new(Ledger::default());
-        let proxy = Proxy::new(policy, ledger.clone(), Arc::new(SystemResolver));
+        let proxy = Proxy::new(policy, ledger.clone(), Arc::new(SystemResolver::default()));
         let serving = async {
             let mut pause = FIRST_PAUSE;
-            loop {
+            while !stop.is_cancelled() {
                 if let Some(Egress { listener, gone }) = self.egress(&task).await {
-                    tokio::select! {
-                        served = proxy.serve(listener) => if let Err(error) = served {
-                            tracing::warn!(%task, %error, "its connections are not carried");
-                        },
-                        () = gone => {}
+                    let end = async {
+                        tokio::select! {
+                            () = gone => {}
+                            () = stop.cancelled() => {}
+                        }
+                    };
+                    if let Err(error) = proxy.serve(listener, end).await {
+                        tracing::warn!(%task, %error, "its connections are not carried");
                     }
                     pause = FIRST_PAUSE;
                 }
                 tokio::select! {
                     () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                     () = changed.notified() => pause = FIRST_PAUSE,
+                    () = stop.cancelled() => {}
                 }
             }
         };
         let writing = async {
-            loop {
-                sleep(WRITE_DOWN).await;
-                self.write_down(&task, ledger.take()).await;
+            while stop.run_until_cancelled(sleep(WRITE_DOWN)).await.is_some() {
+                self.write_down(&task, &ledger).await;
             }
         };
-        tokio::select! {
-            () = serving => {}
-            () = writing => {}
-            () = stop.cancelled() => {}
-        }
-        self.write_down(&task, ledger.take_all()).await;
+        tokio::join!(serving, writing);
+        self.write_down(&task, &ledger).await;
     }
 
     /// The way out of the task's sandbox, if it runs.
@@ -183,16 +198,34 @@ impl Lifecycle {
         })
     }
 
-    async fn write_down(&self, task: &TaskId, events: Vec<armor_core::event::NetworkEvent>) {
+    async fn write_down(&self, task: &TaskId, ledger: &Ledger) {
+        let events = ledger.take();
         if events.is_empty() {
             return;
         }
-        let events: Vec<EventPayload> = events.into_iter().map(Into::into).collect();
-        if let Err(error) = self.parts.registry.append(task, &events).await {
-            // Of a task that is deleted nothing is written any more.
-            let cause = armor_core::error::chain(&error);
-            tracing::warn!(%task, cause, "what it reached is not written down");
+        let payloads: Vec<EventPayload> = events.iter().cloned().map(Into::into).collect();
+        let written = async {
+            // Behind the end of a task that is deleted nothing is written any more.
+            self.parts.registry.get(task).await?;
+            self.parts.registry.append(task, &payloads).await
+        };
+        match written.await {
+            Ok(()) | Err(RegistryError::NotFound { .. }) => {}
+            Err(error) => {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(%task, cause, "what it reached is not written down yet");
+                ledger.put_back(events);
+            }
         }
+    }
+}
+
+/// Two for each connection: the usual limit is soon reached by a few tasks.
+fn allow_as_many_files_as_possible() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "few connections at one time are carried");
     }
 }
 

@@ -3,8 +3,11 @@
 mod carrier;
 mod carry;
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
 use armor_core::network::{NetworkPolicy, Rule, Verdict};
-use armor_core::sandbox::NetworkMode;
+use armor_core::sandbox::{InvalidSandboxField, NetworkMode};
 use armor_core::task::Task;
 
 pub use carrier::{Carrier, CarrierProgram};
@@ -23,23 +26,44 @@ impl Lifecycle {
         rules: &[Rule],
         verdict: Verdict,
     ) -> Result<Task, LifecycleError> {
-        let mut task = self.resolve(reference).await?;
-        for rule in rules {
-            let change = |task: &Task| task.rule(rule.clone(), verdict, self.now());
-            task = self.change(&task.id, change).await?;
-        }
-        Ok(task)
+        let task = self.resolve(reference).await?;
+        self.change(&task.id, |task| task.rule(rules, verdict, self.now())).await
     }
 
-    /// What a task may reach with the network `egress`: what all tasks may, and what rules of its own
-    /// say.
-    pub fn policy(&self, task: &Task) -> NetworkPolicy {
-        self.settings.network.policy().and(&task.sandbox.rules)
+    /// The rules of a new task: those of the settings, as they are now, and its own.
+    pub(crate) fn rules_for(
+        &self,
+        network: NetworkMode,
+        own: &NetworkPolicy,
+    ) -> Result<NetworkPolicy, LifecycleError> {
+        match network {
+            NetworkMode::Egress => Ok(self.settings.sandbox.rules.and(own)),
+            _ if own.is_empty() => Ok(NetworkPolicy::default()),
+            _ => Err(InvalidSandboxField::Rules(network).into()),
+        }
+    }
+
+    /// The certificates that programs of a new task trust in place of the image's.
+    pub(crate) fn certificates_for(
+        &self,
+        network: NetworkMode,
+    ) -> Result<Option<PathBuf>, LifecycleError> {
+        match (network, &self.settings.sandbox.certificates) {
+            (NetworkMode::Egress | NetworkMode::Open, Some(file)) => {
+                let found = file.canonicalize().and_then(|found| {
+                    let is_file = found.metadata()?.is_file();
+                    is_file.then_some(found).ok_or_else(|| ErrorKind::InvalidInput.into())
+                });
+                let failed = |source| LifecycleError::Certificates { file: file.clone(), source };
+                found.map(Some).map_err(failed)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether the settings let tasks have this network.
     pub(crate) fn check_network(&self, network: NetworkMode) -> Result<(), LifecycleError> {
-        let modes = &self.settings.network.modes;
+        let modes = &self.settings.networks;
         if modes.contains(&network) {
             Ok(())
         } else {

@@ -1,0 +1,226 @@
+//! Sandboxes that are ready before anybody asks for them.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use armor::task::Task;
+use armor::{Armor, CreateTask};
+use armor_core::sandbox::Runtime;
+use armor_testkit::{Home, Repository, engine, require_engine};
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{attach, attached, events, open, sh};
+
+const LONG: Duration = Duration::from_mins(2);
+
+/// A home whose pool is filled.
+struct Filled {
+    armor: Armor,
+    home: Home,
+    stop: CancellationToken,
+    filling: JoinHandle<()>,
+}
+
+impl Filled {
+    async fn open(home: Home) -> Self {
+        let armor = open(&home).await;
+        let stop = CancellationToken::new();
+        let (lifecycle, until) = (armor.lifecycle().clone(), stop.clone());
+        let filling = tokio::spawn(async move { lifecycle.keep_pool(until).await });
+        Self { armor, home, stop, filling }
+    }
+
+    fn ready(&self) -> Vec<String> {
+        ready(&self.home)
+    }
+
+    async fn until_ready(&self, count: usize) -> Vec<String> {
+        until(|| self.ready().len() == count).await;
+        self.ready()
+    }
+
+    /// Stops filling; all that was ready is gone then.
+    async fn drain(&mut self) {
+        self.stop.cancel();
+        (&mut self.filling).await.unwrap();
+        assert_eq!(self.ready(), Vec::<String>::new());
+    }
+}
+
+fn ready(home: &Home) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(home.path().join("pool/ready")) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < LONG, "it did not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn create(armor: &Armor, workspace: &Path) -> Task {
+    let mut request = CreateTask::named("a task".parse().unwrap());
+    request.workspace = Some(workspace.to_owned());
+    armor.lifecycle().create(request).await.unwrap()
+}
+
+/// The container of a task.
+async fn container(armor: &Armor, task: &str) -> String {
+    let task = armor.lifecycle().registry().resolve(task).await.unwrap().id;
+    armor.lifecycle().runtime().find(&task).await.unwrap().unwrap().id.to_string()
+}
+
+fn size(size: usize) -> Home {
+    Home::new().with("ARMOR_POOL_SIZE", size.to_string())
+}
+
+#[tokio::test]
+async fn engine_a_task_gets_a_sandbox_that_ran_before_and_cannot_be_told_from_others() {
+    require_engine!();
+    // With git in its image.
+    let home = Home::with_base_image().with("ARMOR_POOL_SIZE", "1");
+    let mut place = Filled::open(home).await;
+    let repository = place.home.repository();
+    let armor = &place.armor;
+    let first = attached(armor, &repository).await;
+    let pooled = place.until_ready(1).await.remove(0);
+    let second = create(armor, repository.path()).await;
+    assert_eq!(second.id.as_str(), pooled);
+    // It runs already, though nobody has attached.
+    let before = container(armor, &pooled).await;
+    attach(armor, &second).await.unwrap();
+    assert_eq!(container(armor, &pooled).await, before);
+
+    // Files, branch, memory and labels are those of the task.
+    let told =
+        sh(armor, &second, "ls; git branch --show-current; git status --short; ls -A ~").await;
+    assert_eq!(told, format!("one.txt\ntwo.txt\ntask/{pooled}\n"));
+    sh(armor, &second, "echo mine > file && git add file && git commit -qm mine").await;
+    let branch = format!("task/{pooled}");
+    armor.lifecycle().detach(second.id.as_str(), None).await.unwrap();
+    assert!(repository.git(&["show", "--stat", &branch]).contains("file"));
+    assert_eq!(
+        events(armor, &second).await[..3],
+        ["task:created", "task:beforeStart", "sandbox:created"]
+    );
+    for task in [&first, &second] {
+        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    place.drain().await;
+    place.armor.close().await;
+    assert!(place.home.leftovers().await.is_empty());
+}
+
+// Never handed out twice; and whoever gets none has one made.
+#[tokio::test]
+async fn engine_of_many_tasks_at_once_each_has_a_sandbox_of_its_own() {
+    require_engine!();
+    let mut place = Filled::open(size(2)).await;
+    let repository = place.home.repository();
+    let first = attached(&place.armor, &repository).await;
+    let pooled = place.until_ready(2).await;
+    let created = (0..6).map(|_| create(&place.armor, repository.path()));
+    let created = futures_util::future::join_all(created).await;
+    let claimed = created.iter().filter(|task| pooled.contains(&task.id.to_string())).count();
+    assert_eq!(claimed, 2);
+    let mut containers = Vec::new();
+    for task in &created {
+        attach(&place.armor, task).await.unwrap();
+        assert!(sh(&place.armor, task, "cat .git/HEAD").await.contains(task.id.as_str()));
+        containers.push(container(&place.armor, task.id.as_str()).await);
+    }
+    containers.sort();
+    containers.dedup();
+    assert_eq!(containers.len(), created.len());
+    for task in created.iter().chain([&first]) {
+        place.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    place.drain().await;
+    place.armor.close().await;
+    assert!(place.home.leftovers().await.is_empty());
+}
+
+#[tokio::test]
+async fn engine_tasks_of_another_kind_get_no_sandbox_of_the_pool() {
+    require_engine!();
+    let mut place = Filled::open(size(1)).await;
+    let repository = place.home.repository();
+    let first = attached(&place.armor, &repository).await;
+    let pooled = place.until_ready(1).await.remove(0);
+    // Without a repository, of another one, with other limits.
+    let other = Repository::make(place.home.user().join("other"));
+    let mut requests: Vec<_> =
+        (0..3).map(|_| CreateTask::named("a task".parse().unwrap())).collect();
+    requests[1].workspace = Some(other.path().to_owned());
+    requests[2].workspace = Some(repository.path().to_owned());
+    requests[2].limits = Some(armor::sandbox::Limits { pids: 100, ..Default::default() });
+    for request in requests {
+        let task = place.armor.lifecycle().create(request).await.unwrap();
+        assert_ne!(task.id.as_str(), pooled);
+        place.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    place.armor.lifecycle().delete(first.id.as_str(), true).await.unwrap();
+    place.drain().await;
+    place.armor.close().await;
+    assert!(place.home.leftovers().await.is_empty());
+}
+
+#[tokio::test]
+async fn engine_a_pooled_sandbox_that_died_or_whose_image_changed_is_replaced() {
+    require_engine!();
+    // An image of the test's own, with a name that it can give to another one.
+    let (name, tag) = ("agentic-armor/test-pool", ulid());
+    let image = format!("{name}:{tag}");
+    let docker = engine::docker();
+    let tagged = TagImageOptionsBuilder::new().repo(name).tag(&tag).build();
+    docker.tag_image(engine::image().as_str(), Some(tagged)).await.unwrap();
+    let mut place = Filled::open(size(1).with("ARMOR_SANDBOX_IMAGE", image.as_str())).await;
+    let repository = place.home.repository();
+    let first = attached(&place.armor, &repository).await;
+    let pooled = place.until_ready(1).await.remove(0);
+    let filters = std::collections::HashMap::from([(
+        "label".to_owned(),
+        vec![format!("opencode.task.id={pooled}")],
+    )]);
+    let list = bollard::query_parameters::ListContainersOptionsBuilder::new().filters(&filters);
+    let found = docker.list_containers(Some(list.build())).await.unwrap();
+    let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+    docker.kill_container(found[0].id.as_ref().unwrap(), Some(kill)).await.unwrap();
+    let other = || ready(&place.home).iter().any(|task| *task != pooled);
+    // A task tells whoever fills the pool to look.
+    let second = create(&place.armor, repository.path()).await;
+    attach(&place.armor, &second).await.unwrap();
+    until(other).await;
+    let pooled = place.until_ready(1).await.remove(0);
+
+    sh(&place.armor, &second, "true").await;
+    let sandbox = place.armor.lifecycle().runtime().find(&second.id).await.unwrap().unwrap();
+    let runtime: &dyn Runtime = place.armor.lifecycle().runtime();
+    runtime.snapshot(&sandbox.id, &image.parse().unwrap()).await.unwrap();
+    // It is not handed out any more, even before it is replaced.
+    let third = create(&place.armor, repository.path()).await;
+    assert_ne!(third.id.as_str(), pooled);
+    until(|| ready(&place.home).iter().any(|task| *task != pooled)).await;
+    for task in [&first, &second, &third] {
+        place.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    place.drain().await;
+    place.armor.close().await;
+    assert!(place.home.leftovers().await.is_empty());
+    docker.remove_image(&image, None::<RemoveImageOptions>, None).await.unwrap();
+}
+
+fn ulid() -> String {
+    use armor_core::id::{IdSource, RandomIds};
+    use armor_core::time::{Clock, SystemClock};
+    RandomIds::default().task_id(SystemClock.now()).to_string()
+}

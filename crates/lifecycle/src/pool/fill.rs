@@ -1,0 +1,189 @@
+//! Filling the pool: one process of a home does, in the background.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use armor_core::id::{SandboxId, TaskId};
+use armor_core::sandbox::{SandboxState, Silent};
+use armor_events::{Pattern, Subscription};
+use armor_git::make_empty;
+use armor_registry::RegistryError;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::shelf::Stage;
+use super::{Ingredients, Pooled};
+use crate::{Lifecycle, LifecycleError};
+
+/// How often the pool is looked at when no task is created.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// For how many of the latest tasks' kinds of sandboxes there is a pool, at most.
+const KINDS: usize = 2;
+/// How many of the latest tasks are looked at for that.
+const LATEST: u32 = 10;
+/// A kind that no task had for so long is not kept any more.
+const IN_USE: Duration = Duration::from_hours(1);
+
+/// Waits until a task may have been created.
+async fn until_created(events: &mut Subscription) {
+    loop {
+        match events.next().await {
+            Ok(Some(event)) if event.name() != "task:created" => {}
+            // One was, or some events were missed.
+            Ok(Some(_)) | Err(_) => return,
+            // No more come: then time tells.
+            Ok(None) => return std::future::pending().await,
+        }
+    }
+}
+
+impl Lifecycle {
+    /// Keeps sandboxes ready for the kinds of tasks that were created last, until it is told to stop;
+    /// then it removes them. Waits while another process of the home does so.
+    pub async fn keep_pool(&self, stop: CancellationToken) {
+        if self.parts.pool.size() == 0 {
+            return;
+        }
+        let mut events = self.bus().subscribe(Pattern::ALL);
+        let mut place = None;
+        loop {
+            if place.is_none() {
+                place = self.parts.pool.take_place().unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the pool of sandboxes is not filled");
+                    None
+                });
+            }
+            if place.is_some()
+                && let Err(error) = self.fill_pool(&stop).await
+            {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(cause, "the pool of sandboxes is not filled");
+            }
+            tokio::select! {
+                () = until_created(&mut events) => {}
+                () = sleep(LOOK_AGAIN) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        if place.is_some()
+            && let Err(error) = self.drain_pool(&[]).await
+        {
+            let cause = armor_core::error::chain(&error);
+            tracing::warn!(cause, "sandboxes of the pool stay until it is filled again");
+        }
+    }
+
+    async fn fill_pool(&self, stop: &CancellationToken) -> Result<(), LifecycleError> {
+        let wanted = self.wanted_in_pool().await?;
+        let ready = self.drain_pool(&wanted).await?;
+        for kind in wanted {
+            let there = ready.iter().filter(|pooled| **pooled == kind).count();
+            for _ in there..self.parts.pool.size() {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                self.add_to_pool(&kind).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kinds of sandboxes that the latest tasks have, the latest first.
+    async fn wanted_in_pool(&self) -> Result<Vec<Pooled>, LifecycleError> {
+        let mut wanted: Vec<Pooled> = Vec::new();
+        for task in self.parts.registry.recent(LATEST).await? {
+            if wanted.len() == KINDS || self.now().since(task.created_at) > IN_USE {
+                break;
+            }
+            let ingredients = Ingredients::of_task(&task);
+            if wanted.iter().any(|known| known.ingredients == ingredients) {
+                continue;
+            }
+            // One that is not there yet is built when a task needs it.
+            if let Some(image_id) = self.parts.images.id(&ingredients.image).await? {
+                wanted.push(Pooled { ingredients, image_id });
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Removes what is not wanted any more, does not run, or was left by somebody who died. Says what
+    /// stays.
+    async fn drain_pool(&self, wanted: &[Pooled]) -> Result<Vec<Pooled>, LifecycleError> {
+        let pool = &self.parts.pool;
+        let mut running: HashMap<TaskId, SandboxId> = HashMap::new();
+        for sandbox in self.parts.runtime.list().await? {
+            if sandbox.state == SandboxState::Running {
+                running.insert(sandbox.task, sandbox.id);
+            }
+        }
+        let mut stays = Vec::new();
+        for stage in Stage::ALL {
+            for task in pool.at(stage).map_err(LifecycleError::Pool)? {
+                let pooled = pool.read(stage, &task).filter(|pooled| wanted.contains(pooled));
+                let enough = pooled.as_ref().is_some_and(|pooled| {
+                    stays.iter().filter(|other| *other == pooled).count() >= pool.size()
+                });
+                match pooled {
+                    Some(pooled)
+                        if stage == Stage::Ready && running.contains_key(&task) && !enough =>
+                    {
+                        stays.push(pooled);
+                    }
+                    _ => self.remove_from_pool(stage, &task).await?,
+                }
+            }
+        }
+        Ok(stays)
+    }
+
+    /// Removes a pooled sandbox, unless somebody works on it, or its task exists.
+    async fn remove_from_pool(&self, stage: Stage, task: &TaskId) -> Result<(), LifecycleError> {
+        let Some(lock) = self.parts.folders.try_lock(task)? else { return Ok(()) };
+        let exists = match self.parts.registry.get(task).await {
+            Ok(_) => true,
+            Err(RegistryError::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // Nobody claims it from now on; nor did anybody just before.
+        let pool = &self.parts.pool;
+        let from_here = pool.advance(task, stage, Stage::Making).map_err(LifecycleError::Pool)?;
+        if from_here && !exists {
+            self.parts.runtime.remove(task).await?;
+            self.parts.folders.discard(task, lock)?;
+        }
+        pool.forget(Stage::Making, task).map_err(LifecycleError::Pool)
+    }
+
+    async fn add_to_pool(&self, kind: &Pooled) -> Result<(), LifecycleError> {
+        let task = self.parts.ids.task_id(self.now());
+        let lock = self.parts.folders.lock(&task).await?;
+        self.parts.pool.begin(&task, kind).map_err(LifecycleError::Pool)?;
+        let made = self.make_pooled(&task, &kind.ingredients).await;
+        if made.is_ok() {
+            let pool = &self.parts.pool;
+            pool.advance(&task, Stage::Making, Stage::Ready).map_err(LifecycleError::Pool)?;
+            return Ok(());
+        }
+        drop(lock);
+        // The first error counts; what is not removed now is the next time.
+        if let Err(error) = self.remove_from_pool(Stage::Making, &task).await {
+            let cause = armor_core::error::chain(&error);
+            tracing::debug!(%task, cause, "a sandbox for the pool stays for now");
+        }
+        made
+    }
+
+    async fn make_pooled(&self, task: &TaskId, kind: &Ingredients) -> Result<(), LifecycleError> {
+        let folder = self.folder(task);
+        folder.create()?;
+        make_empty(&folder.memory(), self.settings.user)?;
+        folder.expect_workspace()?;
+        make_empty(&folder.workspace(), self.settings.user)?;
+        self.check_objects(kind.objects.as_deref())?;
+        self.parts.images.ensure(&kind.image, &Silent).await?;
+        let spec = self.spec(task, kind);
+        let sandbox = self.parts.runtime.create(&spec).await?;
+        Ok(self.parts.runtime.start(&sandbox.id, &spec).await?)
+    }
+}

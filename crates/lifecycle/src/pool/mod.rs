@@ -1,0 +1,59 @@
+//! The pool: sandboxes that run before anybody asks for them.
+//!
+//! A pooled sandbox is that of a task which does not exist yet: it has the task's id, its labels, its
+//! folders and its mounts. Whoever creates a task that wants just such a sandbox takes that id for it,
+//! and from then on nothing tells it from one that was made for the task. So a sandbox can be claimed
+//! once only: its file in the pool's folder is renamed by one claimer, and a task's id is taken once.
+
+mod claim;
+mod fill;
+mod shelf;
+
+use std::path::PathBuf;
+
+use armor_core::sandbox::{ImageName, Limits, NetworkMode};
+use armor_core::task::{SandboxRequest, Task};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use claim::Claim;
+pub use shelf::Pool;
+
+/// What a sandbox is made from, but for whose it is. Two tasks with the same one can have each other's
+/// sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ingredients {
+    pub(crate) image: ImageName,
+    pub(crate) network: NetworkMode,
+    pub(crate) limits: Limits,
+    /// The objects that it shares with the user's repository.
+    pub(crate) objects: Option<PathBuf>,
+    /// The certificates that its programs trust.
+    pub(crate) certificates: Option<PathBuf>,
+}
+
+impl Ingredients {
+    /// Of what is asked for, with these objects of the user's repository.
+    pub(crate) fn of(asked: &SandboxRequest, objects: Option<PathBuf>) -> Self {
+        Self {
+            image: asked.image.clone(),
+            network: asked.network,
+            limits: asked.limits,
+            objects,
+            certificates: asked.certificates.clone(),
+        }
+    }
+
+    /// Of a task.
+    pub(crate) fn of_task(task: &Task) -> Self {
+        let objects = task.repository.as_ref().and_then(|repository| repository.objects.clone());
+        Self::of(&task.sandbox, objects)
+    }
+}
+
+/// What a pooled sandbox was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pooled {
+    pub(crate) ingredients: Ingredients,
+    /// The content that the image's name stood for then.
+    pub(crate) image_id: String,
+}
