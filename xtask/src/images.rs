@@ -7,9 +7,9 @@ pub(crate) fn build(which: &str) -> Outcome {
     armor(&["image", "build", which])
 }
 
-/// Builds the base image if the engine has not got it.
-pub(crate) fn ensure_base() -> Outcome {
-    armor(&["image", "build", "base", "--if-missing"])
+/// Builds those that the engine has not got.
+pub(crate) fn ensure() -> Outcome {
+    armor(&["image", "build", "all", "--if-missing"])
 }
 
 fn armor(arguments: &[&str]) -> Outcome {

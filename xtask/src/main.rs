@@ -27,6 +27,7 @@ cargo xtask <command>
   torture --kills N [--seed S] | --faults | --hammer N
                    kill a writing process again and again, or let its disk fail, and check what is
                    left; let N processes raise one counter
+  escape           try what is known to get out of a sandbox, and say what kept it from that
   fuzz [SECONDS]   run each fuzz target for so long; needs a nightly toolchain
   tidy             check the house rules that no compiler knows
   ci               everything that a change has to pass
@@ -53,6 +54,11 @@ fn torture(what: &[&str]) -> Outcome {
     )
 }
 
+fn escape() -> Outcome {
+    images::ensure()?;
+    process::run(process::cargo().args(["run", "--quiet", "--locked", "--package", "armor-escape"]))
+}
+
 fn fuzz(seconds: &str) -> Outcome {
     let limit = format!("-max_total_time={seconds}");
     for target in ["paths", "runner_protocol"] {
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
         ["bench", what @ ..] => bench(what),
         ["load-test", how @ ..] => bench(&[&["load"], how].concat()),
         ["torture", what @ ..] => torture(what),
+        ["escape"] => escape(),
         ["fuzz"] => fuzz("60"),
         ["fuzz", seconds] => fuzz(seconds),
         ["tidy"] => tidy::run(),

@@ -19,7 +19,7 @@ pub(crate) fn run(filter: &[&str]) -> Outcome {
     }
     let python = tools::python_with_mcp()?;
     // First, so that no test waits for it.
-    images::ensure_base()?;
+    images::ensure()?;
     process::run(
         cargo()
             .args(["test", "--workspace", "--locked"])

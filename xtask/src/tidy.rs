@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-registry", &["armor-core"]),
     ("armor-events", &["armor-core"]),
     ("armor-jobs", &["armor-core"]),
+    ("armor-escape", &["armor", "armor-testkit"]),
     ("armor-persistence", &["armor-core", "armor-output", "armor-registry"]),
     ("armor-runner-protocol", &[]),
     ("armor-sandbox-runner", &["armor-output", "armor-runner-protocol"]),

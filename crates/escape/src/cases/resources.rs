@@ -1,0 +1,60 @@
+//! More than the sandbox's share. Its limits are those that `place.rs` asks for.
+
+use crate::case::Attempt::{Python, Shell};
+use crate::{Area, Attempt, Case};
+
+const fn resources(name: &'static str, attempt: Attempt) -> Case {
+    Case::new(Area::Resources, name, attempt)
+}
+
+pub(super) const CASES: &[Case] = &[
+    resources(
+        "more processes than there may be",
+        Python(
+            "import time\ncount = 0\ntry:\n    for _ in range(400):\n        if os.fork() == 0:\n            time.sleep(20)\n            os._exit(0)\n        count += 1\n    print('REACHED', count)\nexcept OSError as error:\n    print('kept at', count, errno.errorcode[error.errno])\nos.system('pkill -9 -P %d' % os.getpid())",
+        ),
+    ),
+    resources(
+        "a fork bomb",
+        Shell(
+            "ulimit -u unlimited 2>/dev/null; bomb() { bomb | bomb & }; (bomb) 2>/dev/null; for ((i = 0; i < 300; i++)); do set -- /proc/[0-9]*; test $# -gt 220 && echo REACHED $# && break; done; kill -9 -1",
+        ),
+    ),
+    resources(
+        "more memory than there may be",
+        Python(
+            "held = []\nfor _ in range(12):\n    held.append(bytearray(os.urandom(1) * (64 << 20)))\nprint('REACHED', len(held) * 64, 'MiB')",
+        ),
+    ),
+    resources(
+        "more memory than there may be, in /dev/shm",
+        Shell(
+            "head -c 80000000 /dev/zero > /dev/shm/x; test $(stat -c %s /dev/shm/x) -ge 80000000 && echo REACHED; rm -f /dev/shm/x",
+        ),
+    ),
+    resources(
+        "more memory than there may be, in /tmp",
+        Shell(
+            "head -c 80000000 /dev/zero > /tmp/x; test $(stat -c %s /tmp/x) -ge 80000000 && echo REACHED; rm -f /tmp/x",
+        ),
+    ),
+    resources(
+        "more open files than there may be",
+        Python(
+            "held = []\ntry:\n    for _ in range(2000):\n        held.append(os.open('/dev/null', 0))\n    print('REACHED', len(held))\nexcept OSError as error:\n    print('kept at', len(held), errno.errorcode[error.errno])",
+        ),
+    ),
+    Case::ours(
+        Area::Resources,
+        "more processor time than there may be",
+        Python(
+            "import multiprocessing, time\ndef burn(_):\n    end = time.time() + 2\n    while time.time() < end: pass\n    return time.process_time()\nwith multiprocessing.Pool(2) as pool:\n    used = sum(pool.map(burn, range(2)))\nprint('REACHED' if used > 1.6 else 'kept at', round(used, 2), 's in 2 s')",
+        ),
+    ),
+    resources(
+        "memory that survives (memfd, mlock)",
+        Python(
+            "import mmap\nheld = []\nfor _ in range(12):\n    f = os.memfd_create('x')\n    os.ftruncate(f, 64 << 20)\n    m = mmap.mmap(f, 64 << 20)\n    m.write(b'x' * (64 << 20))\n    held.append(m)\nprint('REACHED', len(held) * 64, 'MiB')",
+        ),
+    ),
+];
