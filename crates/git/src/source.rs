@@ -18,12 +18,22 @@ pub struct SourceRepository {
     pub(crate) git: Git,
     pub(crate) path: PathBuf,
     layout: OnceCell<Layout>,
+    checked_out: OnceCell<CheckedOut>,
+}
+
+/// What is checked out of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedOut {
+    /// The commit.
+    pub commit: String,
+    /// The name of the branch; none when the head is detached.
+    pub branch: Option<String>,
 }
 
 impl SourceRepository {
     /// Takes a repository that was found before.
     pub fn known(git: Git, path: PathBuf) -> Self {
-        Self { git, path, layout: OnceCell::new() }
+        Self { git, path, layout: OnceCell::new(), checked_out: OnceCell::new() }
     }
 
     /// Finds the repository that `workspace` is, or lies in. It has to lie where `allowed` says,
@@ -50,7 +60,12 @@ impl SourceRepository {
         for part in [&layout.git_dir, &layout.common_dir, &layout.objects] {
             allowed.check(&canonical(part)?)?;
         }
-        Ok(Self { git, path: layout.top.clone(), layout: layout.into() })
+        Ok(Self {
+            git,
+            path: layout.top.clone(),
+            layout: layout.into(),
+            checked_out: OnceCell::new(),
+        })
     }
 
     /// Where its parts are.
@@ -73,20 +88,26 @@ impl SourceRepository {
     /// # Errors
     /// [`GitError::NoCommit`] when there is none yet.
     pub async fn head(&self) -> Result<String, GitError> {
-        let head = self.run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await;
-        head.map_err(|error| match error {
-            GitError::Failed { .. } => GitError::NoCommit { path: self.path.clone() },
-            other => other,
-        })
+        Ok(self.checked_out().await?.commit.clone())
     }
 
-    /// The name of the branch that is checked out; none when the head is detached.
+    /// What is checked out, as it was when it was asked for first.
     ///
     /// # Errors
-    /// When git fails.
-    pub async fn current_branch(&self) -> Result<Option<String>, GitError> {
-        let name = self.run(&["branch", "--show-current"]).await?;
-        Ok(Some(name).filter(|name| !name.is_empty()))
+    /// [`GitError::NoCommit`] when there is no commit yet.
+    pub async fn checked_out(&self) -> Result<&CheckedOut, GitError> {
+        self.checked_out.get_or_try_init(|| self.look_what_is_checked_out()).await
+    }
+
+    async fn look_what_is_checked_out(&self) -> Result<CheckedOut, GitError> {
+        let question = ["rev-parse", "--quiet", "HEAD^{commit}", "--symbolic-full-name", "HEAD"];
+        let answer = self.run(&question).await.map_err(|error| match error {
+            GitError::Failed { .. } => GitError::NoCommit { path: self.path.clone() },
+            other => other,
+        })?;
+        let (commit, name) = answer.split_once('\n').unwrap_or((&answer, ""));
+        let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
+        Ok(CheckedOut { commit: commit.to_owned(), branch })
     }
 
     /// The folder of its objects, if a sandbox whose commands are `reader` can use them as they

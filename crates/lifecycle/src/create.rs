@@ -79,8 +79,11 @@ impl Lifecycle {
             }
             None => (None, None),
         };
-        let objects = repository.as_ref().and_then(|repository| repository.objects.clone());
-        let claim = self.claim(&Ingredients::of(&sandbox, objects)).await;
+        let (path, objects) = match &repository {
+            Some(RepositoryBase { path, objects, .. }) => (Some(path.clone()), objects.clone()),
+            None => (None, None),
+        };
+        let claim = self.claim(&Ingredients::of(&sandbox, path, objects)).await;
         let now = self.now();
         let request = TaskRequest {
             name: request.name,

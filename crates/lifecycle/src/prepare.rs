@@ -1,9 +1,11 @@
 //! What a task needs before a sandbox can run: its folder, its branch, its working copy, its
 //! memory. Each step finds what is there already, so that all of them can be repeated.
 
-use armor_core::task::Task;
+use armor_core::id::TaskId;
+use armor_core::task::{Task, branch_name};
 use armor_git::{SourceRepository, WorkingCopy, fill_from, make_empty, make_from};
 
+use crate::pool::Ingredients;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -18,13 +20,13 @@ impl Lifecycle {
         let user = self.settings.user;
         folder.create()?;
         make_empty(&folder.memory(), user)?;
-        // The sandbox of one that was made ahead has the folder mounted already.
-        let is_made_ahead = folder.expects_workspace();
+        // The sandbox of one that was made ahead has the folder mounted already, with a content.
+        let made_ahead = folder.expected_workspace()?;
         let Some(repository) = &task.repository else {
             make_empty(&folder.workspace(), user)?;
             return Ok(folder.has_workspace()?);
         };
-        if folder.workspace().exists() && !is_made_ahead {
+        if folder.workspace().exists() && made_ahead.is_none() {
             return Ok(());
         }
         let source = source.unwrap_or_else(|| {
@@ -37,11 +39,43 @@ impl Lifecycle {
             base: &repository.base,
             objects: repository.objects.as_deref(),
         };
-        if is_made_ahead {
-            fill_from(copy, &folder.workspace(), user).await?;
-        } else {
-            make_from(copy, &folder.workspace(), user).await?;
+        match made_ahead {
+            None => make_from(copy, &folder.workspace(), user).await?,
+            Some(content) if content == content_of(&copy).await? => {}
+            // The user has gone on since.
+            Some(_) => fill_from(copy, &folder.workspace(), user).await?,
         }
         Ok(folder.has_workspace()?)
     }
+
+    /// Makes the working copy of a task that may come, without a branch in the user's repository.
+    pub(crate) async fn prepare_ahead(
+        &self,
+        task: &TaskId,
+        kind: &Ingredients,
+    ) -> Result<(), LifecycleError> {
+        let folder = self.folder(task);
+        let user = self.settings.user;
+        folder.create()?;
+        make_empty(&folder.memory(), user)?;
+        folder.expect_workspace("")?;
+        let Some(repository) = &kind.repository else {
+            return Ok(make_empty(&folder.workspace(), user)?);
+        };
+        let source = SourceRepository::known(self.parts.git.clone(), repository.clone());
+        let copy = WorkingCopy {
+            source: &source,
+            branch: &branch_name(task),
+            base: &source.head().await?,
+            objects: kind.objects.as_deref(),
+        };
+        make_from(copy, &folder.workspace(), user).await?;
+        Ok(folder.expect_workspace(&content_of(&copy).await?)?)
+    }
+}
+
+/// What tells a working copy from another one of the same task.
+async fn content_of(copy: &WorkingCopy<'_>) -> Result<String, LifecycleError> {
+    let current = copy.source.checked_out().await?.branch.as_deref().unwrap_or_default();
+    Ok(format!("{} {current}", copy.base))
 }

@@ -160,18 +160,27 @@ impl TaskFolder {
         self.path.join("logs").join("audit.jsonl")
     }
 
-    /// Notes that the working copy is to be made in the folder that is there.
+    /// Notes that the working copy is still to be made as the task needs it, in the folder that is
+    /// there, and what is in it by now.
     ///
     /// # Errors
     /// When that cannot be written.
-    pub fn expect_workspace(&self) -> Result<(), StorageError> {
+    pub fn expect_workspace(&self, content: &str) -> Result<(), StorageError> {
         let note = self.expected();
-        File::create(&note).map(drop).map_err(io_error("make", note))
+        fs::write(&note, content).map_err(io_error("write", note))
     }
 
-    /// Whether the working copy is still to be made in the folder that is there.
-    pub fn expects_workspace(&self) -> bool {
-        self.expected().exists()
+    /// What is in the folder of the working copy if that is still to be made as the task needs it.
+    ///
+    /// # Errors
+    /// When the note cannot be read.
+    pub fn expected_workspace(&self) -> Result<Option<String>, StorageError> {
+        let note = self.expected();
+        match fs::read_to_string(&note) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", note)(error)),
+        }
     }
 
     /// Notes that the working copy is there.

@@ -120,6 +120,31 @@ async fn engine_a_task_gets_a_sandbox_that_ran_before_and_cannot_be_told_from_ot
     assert!(place.home.leftovers().await.is_empty());
 }
 
+// What was made ahead is not what the task is to start from any more.
+#[tokio::test]
+async fn engine_a_pooled_working_copy_starts_where_the_repository_stands_now() {
+    require_engine!();
+    let mut place = Filled::open(size(1)).await;
+    let repository = place.home.repository();
+    let armor = &place.armor;
+    let first = attached(armor, &repository).await;
+    let pooled = place.until_ready(1).await.remove(0);
+    let base = repository.commit("three.txt", "three");
+    repository.git(&["branch", "--move", "moved"]);
+    let task = create(armor, repository.path()).await;
+    assert_eq!(task.id.as_str(), pooled);
+    attach(armor, &task).await.unwrap();
+    let told = sh(armor, &task, "ls; cat .git/refs/remotes/origin/moved; cat .git/HEAD").await;
+    let wanted = format!("one.txt\nthree.txt\ntwo.txt\n{base}\nref: refs/heads/task/{pooled}\n");
+    assert_eq!(told, wanted);
+    for task in [&first, &task] {
+        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    place.drain().await;
+    place.armor.close().await;
+    assert!(place.home.leftovers().await.is_empty());
+}
+
 // Never handed out twice; and whoever gets none has one made.
 #[tokio::test]
 async fn engine_of_many_tasks_at_once_each_has_a_sandbox_of_its_own() {

@@ -6,9 +6,8 @@ use std::time::Duration;
 use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{SandboxState, Silent};
 use armor_events::{Pattern, Subscription};
-use armor_git::make_empty;
 use armor_registry::RegistryError;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::shelf::Stage;
@@ -17,6 +16,10 @@ use crate::{Lifecycle, LifecycleError};
 
 /// How often the pool is looked at when no task is created.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long nobody has created a task, or attached to one, before the pool is filled again; and how
+/// long that is waited for.
+const QUIET: Duration = Duration::from_millis(300);
+const LONGEST_BUSY: Duration = Duration::from_secs(5);
 /// For how many of the latest tasks' kinds of sandboxes there is a pool, at most.
 const KINDS: usize = 2;
 /// How many of the latest tasks are looked at for that.
@@ -24,11 +27,19 @@ const LATEST: u32 = 10;
 /// A kind that no task had for so long is not kept any more.
 const IN_USE: Duration = Duration::from_hours(1);
 
-/// Waits until a task may have been created.
+/// Waits until tasks may have been created, and nobody waits for one to be ready to be worked in: the
+/// pool is filled for the next ones, not at the cost of these.
+async fn until_it_is_quiet(events: &mut Subscription) {
+    until_created(events).await;
+    let busy = Instant::now() + LONGEST_BUSY;
+    while Instant::now() < busy && timeout(QUIET, until_created(events)).await.is_ok() {}
+}
+
+/// Waits until a task may have been created, or attached to.
 async fn until_created(events: &mut Subscription) {
     loop {
         match events.next().await {
-            Ok(Some(event)) if event.name() != "task:created" => {}
+            Ok(Some(event)) if !matches!(event.name(), "task:created" | "task:attached") => {}
             // One was, or some events were missed.
             Ok(Some(_)) | Err(_) => return,
             // No more come: then time tells.
@@ -60,7 +71,7 @@ impl Lifecycle {
                 tracing::warn!(cause, "the pool of sandboxes is not filled");
             }
             tokio::select! {
-                () = until_created(&mut events) => {}
+                () = until_it_is_quiet(&mut events) => {}
                 () = sleep(LOOK_AGAIN) => {}
                 () = stop.cancelled() => break,
             }
@@ -175,11 +186,7 @@ impl Lifecycle {
     }
 
     async fn make_pooled(&self, task: &TaskId, kind: &Ingredients) -> Result<(), LifecycleError> {
-        let folder = self.folder(task);
-        folder.create()?;
-        make_empty(&folder.memory(), self.settings.user)?;
-        folder.expect_workspace()?;
-        make_empty(&folder.workspace(), self.settings.user)?;
+        self.prepare_ahead(task, kind).await?;
         self.check_objects(kind.objects.as_deref())?;
         self.parts.images.ensure(&kind.image, &Silent).await?;
         let spec = self.spec(task, kind);

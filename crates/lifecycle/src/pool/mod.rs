@@ -25,19 +25,26 @@ pub(crate) struct Ingredients {
     pub(crate) image: ImageName,
     pub(crate) network: NetworkMode,
     pub(crate) limits: Limits,
-    /// The objects that it shares with the user's repository.
+    /// The user's repository, of which its working copy is.
+    pub(crate) repository: Option<PathBuf>,
+    /// The objects that it shares with that.
     pub(crate) objects: Option<PathBuf>,
     /// The certificates that its programs trust.
     pub(crate) certificates: Option<PathBuf>,
 }
 
 impl Ingredients {
-    /// Of what is asked for, with these objects of the user's repository.
-    pub(crate) fn of(asked: &SandboxRequest, objects: Option<PathBuf>) -> Self {
+    /// Of what is asked for, with this repository of the user's and its objects.
+    pub(crate) fn of(
+        asked: &SandboxRequest,
+        repository: Option<PathBuf>,
+        objects: Option<PathBuf>,
+    ) -> Self {
         Self {
             image: asked.image.clone(),
             network: asked.network,
             limits: asked.limits,
+            repository,
             objects,
             certificates: asked.certificates.clone(),
         }
@@ -45,8 +52,9 @@ impl Ingredients {
 
     /// Of a task.
     pub(crate) fn of_task(task: &Task) -> Self {
-        let objects = task.repository.as_ref().and_then(|repository| repository.objects.clone());
-        Self::of(&task.sandbox, objects)
+        let repository = task.repository.as_ref();
+        let objects = repository.and_then(|repository| repository.objects.clone());
+        Self::of(&task.sandbox, repository.map(|repository| repository.path.clone()), objects)
     }
 }
 

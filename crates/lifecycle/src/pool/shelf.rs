@@ -125,6 +125,7 @@ mod tests {
                 image: ImageName::base(),
                 network: NetworkMode::None,
                 limits: Limits::default(),
+                repository: None,
                 objects: None,
                 certificates: None,
             },
