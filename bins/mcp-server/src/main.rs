@@ -109,6 +109,10 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
     });
     let watcher = lifecycle.clone();
     tokio::spawn(async move { watcher.keep_taking_up().await });
+    tokio::spawn({
+        let (lifecycle, stop) = (lifecycle.clone(), stop.clone());
+        async move { lifecycle.keep_watching_shares(stop).await }
+    });
     let pool = tokio::spawn({
         let (lifecycle, stop) = (lifecycle.clone(), stop.clone());
         async move { lifecycle.keep_pool(stop).await }

@@ -178,6 +178,7 @@ impl Builder {
                     home.join("locks").join(".pool"),
                     settings.pool.size as usize,
                 ),
+                monitor_lock: home.join("locks").join(".monitor"),
                 git: Git::default(),
                 clock: self.clock,
                 ids: self.ids,
@@ -219,6 +220,7 @@ fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> L
     LifecycleSettings {
         sandbox: settings.sandbox_request(),
         execution: settings.execution.clone(),
+        monitor: settings.monitor,
         networks: settings.network.modes.clone(),
         allowed,
         user: commands_user(),

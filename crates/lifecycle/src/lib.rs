@@ -25,6 +25,7 @@ mod hooks;
 mod instance;
 mod janitor;
 mod lifecycle;
+mod monitor;
 mod network;
 mod pool;
 mod prepare;

@@ -1,10 +1,11 @@
 //! The lifecycle itself: what it is composed of, and what its steps share.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use armor_core::config::ExecutionSettings;
+use armor_core::config::{ExecutionSettings, MonitorSettings};
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::job::JobQueue;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub carrier: Carrier,
     /// Sandboxes that run before anybody asks for them.
     pub pool: Pool,
+    /// The file that whoever watches sandboxes' shares holds a lock on.
+    pub monitor_lock: PathBuf,
     /// The git program.
     pub git: Git,
     /// Where the time comes from.
@@ -64,6 +67,8 @@ pub struct LifecycleSettings {
     pub sandbox: SandboxRequest,
     /// How commands run.
     pub execution: ExecutionSettings,
+    /// When sandboxes take much.
+    pub monitor: MonitorSettings,
     /// The networks that tasks may ask for.
     pub networks: Vec<NetworkMode>,
     /// Where repositories may lie.

@@ -5,6 +5,7 @@
 mod ends;
 mod git;
 mod hooks;
+mod monitor;
 mod pool;
 mod sandbox;
 mod support;

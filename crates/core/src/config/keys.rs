@@ -1,6 +1,6 @@
 //! Every configuration key: its name, what values it takes, its default, who may set it.
 
-use crate::sandbox::NetworkMode;
+use crate::sandbox::{MonitorAction, NetworkMode};
 
 /// What values a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +148,48 @@ pub static KEYS: &[Key] = &[
         "Whether the points at which hooks run are events too (task:beforeStart, …).",
     ),
     key("hooks.run", Switch, "true", UserOnly, "Whether hooks run."),
+    key(
+        "monitor.action",
+        Choice(MonitorAction::NAMES),
+        "warn",
+        UserOnly,
+        "What happens to a sandbox that is above a threshold for a minute.",
+    ),
+    key(
+        "monitor.cpu_percent",
+        Integer(1, 100),
+        "80",
+        UserOnly,
+        "Of how much of its processor time a sandbox is warned.",
+    ),
+    key(
+        "monitor.disk_action",
+        Choice(MonitorAction::NAMES),
+        "stop",
+        UserOnly,
+        "What happens to a sandbox whose task takes more disk than it may.",
+    ),
+    key(
+        "monitor.disk_mib",
+        Integer(0, 1_073_741_824),
+        "20480",
+        UserOnly,
+        "What a task's workspace and memory may take of the disk, together; 0: as much as there is.",
+    ),
+    key(
+        "monitor.memory_percent",
+        Integer(1, 100),
+        "85",
+        UserOnly,
+        "Of how much of its memory, and of its disk, a sandbox is warned.",
+    ),
+    key(
+        "monitor.pids_percent",
+        Integer(1, 100),
+        "80",
+        UserOnly,
+        "Of how many of its processes a sandbox is warned.",
+    ),
     key(
         "network.allow",
         Rules,

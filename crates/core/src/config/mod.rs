@@ -15,5 +15,5 @@ pub use keys::{KEYS, Key, Kind, Scope};
 pub use layers::{ConfigError, Configuration, Entry, Origin, Sources};
 pub use settings::{
     BackupSettings, DatabaseSettings, Durability, EngineSettings, ExecutionSettings, HookSettings,
-    NetworkSettings, PoolSettings, SandboxSettings, Settings, WorkspaceSettings,
+    MonitorSettings, NetworkSettings, PoolSettings, SandboxSettings, Settings, WorkspaceSettings,
 };

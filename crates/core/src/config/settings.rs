@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::config::Entry;
 use crate::network::{NetworkPolicy, Rule, rules};
-use crate::sandbox::{ImageName, Limits, NetworkMode};
+use crate::sandbox::{ImageName, Limits, MonitorAction, NetworkMode, Resource};
 use crate::task::SandboxRequest;
 
 /// Every setting.
@@ -25,6 +25,8 @@ pub struct Settings {
     pub execution: ExecutionSettings,
     /// Whether hooks run, and their points are events.
     pub hooks: HookSettings,
+    /// When sandboxes take much.
+    pub monitor: MonitorSettings,
     /// What may be reached.
     pub network: NetworkSettings,
     /// Sandboxes that are kept ready.
@@ -91,6 +93,39 @@ pub struct HookSettings {
     pub emit: bool,
     /// Whether hooks run.
     pub run: bool,
+}
+
+/// `[monitor]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct MonitorSettings {
+    /// What happens to a sandbox that is above a threshold for a minute.
+    pub action: MonitorAction,
+    /// The threshold of processor time, in hundredths of the share.
+    pub cpu_percent: u32,
+    /// What happens to one whose task takes more disk than it may.
+    pub disk_action: MonitorAction,
+    /// What a task may take of the disk, in MiB; 0 for as much as there is.
+    pub disk_mib: u32,
+    /// The threshold of memory and disk.
+    pub memory_percent: u32,
+    /// The threshold of processes.
+    pub pids_percent: u32,
+}
+
+impl MonitorSettings {
+    /// The threshold of a resource, in hundredths of the share.
+    pub const fn percent(&self, resource: Resource) -> u32 {
+        match resource {
+            Resource::Memory | Resource::Disk => self.memory_percent,
+            Resource::Cpu => self.cpu_percent,
+            Resource::Pids => self.pids_percent,
+        }
+    }
+
+    /// What a task may take of the disk, in bytes; none for as much as there is.
+    pub fn disk_bytes(&self) -> Option<u64> {
+        (self.disk_mib > 0).then(|| u64::from(self.disk_mib) << 20)
+    }
 }
 
 /// `[network]`

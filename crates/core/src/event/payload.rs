@@ -15,7 +15,7 @@ use crate::hook::HookPoint;
 use crate::id::{AgentId, ExecutionId, SandboxId};
 use crate::job::JobId;
 use crate::network::{NetworkPolicy, Refusal, Rule, Verdict};
-use crate::sandbox::{ImageName, Limits, NetworkMode};
+use crate::sandbox::{ImageName, Limits, MonitorAction, NetworkMode, Use};
 use crate::task::WorkState;
 
 /// The version of payloads that this program writes.
@@ -141,6 +141,22 @@ pub enum SandboxEvent {
     Restarted {
         /// The runtime's name for it.
         sandbox: SandboxId,
+    },
+    /// It takes much of its share of something.
+    #[serde(rename = "sandbox:shareHigh")]
+    ShareHigh {
+        /// How much.
+        #[serde(flatten)]
+        share: Use,
+    },
+    /// It took too much, and something was done about it.
+    #[serde(rename = "sandbox:shareExceeded")]
+    ShareExceeded {
+        /// How much.
+        #[serde(flatten)]
+        share: Use,
+        /// What was done.
+        action: MonitorAction,
     },
     /// It was gone although the task runs; another one is made.
     #[serde(rename = "sandbox:lost")]
@@ -377,6 +393,8 @@ impl EventPayload {
             Self::Sandbox(event) => match event {
                 SandboxEvent::Created { .. } => "sandbox:created",
                 SandboxEvent::Restarted { .. } => "sandbox:restarted",
+                SandboxEvent::ShareHigh { .. } => "sandbox:shareHigh",
+                SandboxEvent::ShareExceeded { .. } => "sandbox:shareExceeded",
                 SandboxEvent::Lost => "sandbox:lost",
             },
             Self::Execution(event) => match event {
@@ -489,6 +507,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::sandbox::Resource;
+
+    const SHARE: Use = Use { resource: Resource::Disk, used: 3, limit: 2 };
 
     fn one_of_each() -> Vec<EventPayload> {
         [of_tasks(), of_networks(), of_hooks_and_the_home()].concat()
@@ -561,6 +582,8 @@ mod tests {
             }
             .into(),
             SandboxEvent::Restarted { sandbox }.into(),
+            SandboxEvent::ShareHigh { share: SHARE }.into(),
+            SandboxEvent::ShareExceeded { share: SHARE, action: MonitorAction::Stop }.into(),
             SandboxEvent::Lost.into(),
             ExecutionEvent::Started {
                 execution: execution.clone(),

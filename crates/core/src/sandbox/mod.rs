@@ -2,6 +2,7 @@
 
 mod fields;
 mod runtime;
+mod share;
 mod spec;
 mod terminal;
 
@@ -11,5 +12,6 @@ pub use runtime::{
     OutputPlace, Progress, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxState, SandboxStats,
     Silent, StreamKind, Written,
 };
+pub use share::{MonitorAction, Resource, Use};
 pub use spec::{Access, Mount, SandboxSpec, UserIds, paths};
 pub use terminal::{Pending, Terminal, TerminalRequest, TerminalSize};

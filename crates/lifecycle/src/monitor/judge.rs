@@ -1,0 +1,111 @@
+//! What follows from what a sandbox takes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use armor_core::config::MonitorSettings;
+use armor_core::event::SandboxEvent;
+use armor_core::sandbox::{MonitorAction, Resource, Use};
+use armor_core::time::Timestamp;
+
+/// How long a sandbox may be above a threshold before something is done about it.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How far below a threshold it has to come before it is warned again, in hundredths of the share.
+const BACK: u32 = 5;
+
+/// What was seen of one sandbox so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    /// Since when it is above a threshold, and whether something was done about it.
+    above: BTreeMap<Resource, (Timestamp, bool)>,
+}
+
+impl History {
+    /// What is to be told and done about a use, as it is now. Each event comes once, until the use has
+    /// been less; but for the disk, of which too much is too much each time.
+    pub(super) fn judge(
+        &mut self,
+        share: Use,
+        settings: &MonitorSettings,
+        now: Timestamp,
+    ) -> Vec<SandboxEvent> {
+        let percent = settings.percent(share.resource);
+        if !share.is_above(percent.saturating_sub(BACK)) {
+            self.above.remove(&share.resource);
+            return Vec::new();
+        }
+        let mut events = Vec::new();
+        if share.is_above(percent) && !self.above.contains_key(&share.resource) {
+            self.above.insert(share.resource, (now, false));
+            events.push(SandboxEvent::ShareHigh { share });
+        }
+        let Some((since, is_done)) = self.above.get_mut(&share.resource) else { return events };
+        let is_disk = share.resource == Resource::Disk;
+        let (is_due, action) = if is_disk {
+            let again = settings.disk_action != MonitorAction::Warn || !*is_done;
+            (share.is_above(100) && again, settings.disk_action)
+        } else {
+            let is_long = share.is_above(percent) && now.since(*since) >= PATIENCE;
+            (is_long && !*is_done && settings.action != MonitorAction::Warn, settings.action)
+        };
+        if is_due {
+            *is_done = true;
+            events.push(SandboxEvent::ShareExceeded { share, action });
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: MonitorSettings = MonitorSettings {
+        action: MonitorAction::Pause,
+        cpu_percent: 80,
+        disk_action: MonitorAction::Stop,
+        disk_mib: 1,
+        memory_percent: 85,
+        pids_percent: 80,
+    };
+
+    fn names(history: &mut History, resource: Resource, used: u64, second: i64) -> Vec<String> {
+        let share = Use { resource, used, limit: 100 };
+        let events = history.judge(share, &SETTINGS, Timestamp::from_millis(second * 1000));
+        events
+            .into_iter()
+            .map(|event| match event {
+                SandboxEvent::ShareHigh { .. } => "high".to_owned(),
+                SandboxEvent::ShareExceeded { action, .. } => format!("{action:?}"),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_sandbox_is_warned_once_and_acted_upon_when_it_stays_above_the_threshold() {
+        let mut history = History::default();
+        let mut seen = |used, second| names(&mut history, Resource::Memory, used, second);
+        assert_eq!(seen(85, 0), [""; 0]);
+        assert_eq!(seen(86, 1), ["high"]);
+        assert_eq!(seen(99, 30), [""; 0]);
+        // Not far enough below to count as less.
+        assert_eq!(seen(82, 40), [""; 0]);
+        assert_eq!(seen(90, 61), ["Pause"]);
+        assert_eq!(seen(90, 200), [""; 0]);
+        assert_eq!(seen(80, 210), [""; 0]);
+        assert_eq!(seen(90, 220), ["high"]);
+    }
+
+    #[test]
+    fn too_much_disk_is_acted_upon_each_time() {
+        let mut history = History::default();
+        let mut seen = |used, second| names(&mut history, Resource::Disk, used, second);
+        assert_eq!(seen(100, 0), ["high"]);
+        assert_eq!(seen(101, 1), ["Stop"]);
+        assert_eq!(seen(102, 2), ["Stop"]);
+        assert_eq!(seen(99, 3), [""; 0]);
+        let mut history = History::default();
+        assert_eq!(names(&mut history, Resource::Disk, 300, 0), ["high", "Stop"]);
+    }
+}
