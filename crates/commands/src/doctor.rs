@@ -199,6 +199,8 @@ async fn images(call: &Call) -> Vec<Check> {
 
 /// Sandboxes that no live task needs are removed on the spot: nothing is lost with them.
 async fn leftovers(call: &Call) -> Check {
+    // Those of a pool that nobody fills are nobody's, too.
+    call.context.lifecycle.empty_pool().await;
     match call.context.lifecycle.sweep().await {
         Ok(0) => Check::ok("sandboxes", "none without a live task".to_owned()),
         Ok(removed) => {

@@ -61,6 +61,17 @@ pub(crate) fn missing(
                 limit.name.as_deref() == Some("nofile") && limit.hard == Some(open_files)
             }),
         ),
+        (
+            "namespaces of its own",
+            [&host.uts_mode, &host.userns_mode].iter().all(|mode| mode.as_deref() != Some("host")),
+        ),
+        // Engines that say nothing of these have them.
+        (
+            "paths of the kernel's closed",
+            [&host.masked_paths, &host.readonly_paths]
+                .iter()
+                .all(|paths| paths.as_ref().is_none_or(|paths| !paths.is_empty())),
+        ),
         ("no devices", host.devices.iter().flatten().next().is_none()),
         ("only the mounts that were asked for", mounts_are_those_of(spec, container, runners)),
     ];
@@ -179,6 +190,10 @@ mod tests {
             |host| host.ipc_mode = Some("host".to_owned()),
             |host| host.pid_mode = Some("host".to_owned()),
             |host| host.network_mode = Some("bridge".to_owned()),
+            |host| host.uts_mode = Some("host".to_owned()),
+            |host| host.userns_mode = Some("host".to_owned()),
+            |host| host.masked_paths = Some(Vec::new()),
+            |host| host.readonly_paths = Some(Vec::new()),
             |host| host.pids_limit = Some(0),
             |host| host.memory = Some(0),
             |host| host.memory_swap = Some(-1),

@@ -11,6 +11,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::upstream::Upstream;
 use crate::{Ledger, Resolve};
@@ -36,6 +38,10 @@ pub(crate) struct Gate {
     pub(crate) policy: watch::Receiver<NetworkPolicy>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) resolver: Arc<dyn Resolve>,
+    /// What is driven beside the connections of programs.
+    pub(crate) beside: TaskTracker,
+    /// Ends that.
+    pub(crate) end: CancellationToken,
 }
 
 impl Gate {

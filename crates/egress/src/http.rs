@@ -16,7 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version, client, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::PATIENCE;
 use crate::gate::{Gate, Stopped};
@@ -43,7 +43,10 @@ static OF_A_CONNECTION: [HeaderName; 10] = [
 const BUFFER: usize = 64 << 10;
 
 pub(crate) async fn serve(stream: TcpStream, gate: Gate) {
-    let session = Session { gate, tunnel: Mutex::default(), requests: Mutex::default() };
+    let end = gate.end.child_token();
+    let session = Session { gate, tunnel: Mutex::default(), end: end.clone() };
+    // With the connection, whatever ends it.
+    let _end = end.drop_guard();
     let service =
         service_fn(|request| async { Ok::<_, Infallible>(session.answer(request).await) });
     let served = server::conn::http1::Builder::new()
@@ -71,9 +74,8 @@ struct Session {
     gate: Gate,
     /// What comes behind an answer to `CONNECT`, the last one of a connection.
     tunnel: Mutex<Option<(OnUpgrade, Upstream)>>,
-    /// Connections of plain requests, of which the answer's rest may still come. Filled by each
-    /// request, while the one before may be answered.
-    requests: Mutex<JoinSet<()>>,
+    /// Ends the connections of plain requests, of whose answers the rest may still come.
+    end: CancellationToken,
 }
 
 impl Session {
@@ -133,15 +135,12 @@ impl Session {
             .max_buf_size(BUFFER)
             .handshake(TokioIo::new(upstream))
             .await?;
-        {
-            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            while requests.try_join_next().is_some() {}
-            requests.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection for a request ended");
-                }
-            });
-        }
+        let end = self.end.clone();
+        self.gate.beside.spawn(async move {
+            if let Some(Err(error)) = end.run_until_cancelled(connection).await {
+                tracing::debug!(%error, "a connection for a request ended");
+            }
+        });
         let mut response = sender.send_request(request).await?;
         if response.headers().contains_key(header::TRANSFER_ENCODING) {
             response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::gate::Gate;
 use crate::{Ledger, Resolve, connection};
@@ -31,7 +33,8 @@ impl Proxy {
         ledger: Arc<Ledger>,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        Self { gate: Gate { policy, ledger, resolver } }
+        let (beside, end) = (TaskTracker::new(), CancellationToken::new());
+        Self { gate: Gate { policy, ledger, resolver, beside, end } }
     }
 
     /// Serves the programs that connect, until the end. Then their connections end, and all that they
@@ -47,33 +50,41 @@ impl Proxy {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let mut connections = JoinSet::new();
+        let gate = Gate {
+            beside: TaskTracker::new(),
+            end: self.gate.end.child_token(),
+            ..self.gate.clone()
+        };
         tokio::select! {
-            () = self.accept(&listener, &mut connections) => {}
+            () = accept(&listener, &gate, &mut connections) => {}
             () = end => {}
         }
         connections.shutdown().await;
+        gate.end.cancel();
+        gate.beside.close();
+        gate.beside.wait().await;
         Ok(())
     }
+}
 
-    async fn accept(&self, listener: &TcpListener, connections: &mut JoinSet<()>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            // It is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let gate = self.gate.clone();
-                    connections.spawn(async move {
-                        connection::serve(stream, gate).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection of a sandbox was not accepted");
-                    sleep(PAUSE).await;
-                }
+async fn accept(listener: &TcpListener, gate: &Gate, connections: &mut JoinSet<()>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // It is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let gate = gate.clone();
+                connections.spawn(async move {
+                    connection::serve(stream, gate).await;
+                    drop(place);
+                });
             }
-            while connections.try_join_next().is_some() {}
+            Err(error) => {
+                tracing::debug!(%error, "a connection of a sandbox was not accepted");
+                sleep(PAUSE).await;
+            }
         }
+        while connections.try_join_next().is_some() {}
     }
 }

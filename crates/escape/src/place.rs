@@ -47,8 +47,19 @@ async fn run_in(
     let closed = attached(lifecycle, CreateTask::named("closed".parse()?)).await?;
     let mut request = CreateTask::named("with a way out".parse()?);
     request.network = Some("egress".parse()?);
-    request.rules.allow = vec!["*:*".parse()?];
+    // And one address, to see that the way out leads anywhere at all.
+    let open = format!("127.0.0.3:{}", host.port());
+    request.rules.allow = vec!["*:*".parse()?, open.parse()?];
     let with_a_way_out = attached(lifecycle, request).await?;
+    let line = format!("curl -sS -m 20 http://{open}/");
+    let probe = Execute::new(CommandLine::Shell(line));
+    let id = with_a_way_out.id.as_str();
+    let probe = lifecycle.execute(id, probe, CancellationToken::new()).await?;
+    if !probe.stdout.text.contains(REACHED) {
+        return Err(
+            format!("the way out leads nowhere, which would prove nothing: {probe:?}").into()
+        );
+    }
     let mut verdicts = Vec::new();
     for case in all() {
         let task = if case.area == Area::Egress { &with_a_way_out } else { &closed };

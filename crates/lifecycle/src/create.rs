@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use armor_core::file_lock::FileLock;
 use armor_core::network::NetworkPolicy;
 use armor_core::sandbox::{ImageName, Limits, NetworkMode};
 use armor_core::task::{
@@ -102,10 +103,7 @@ impl Lifecycle {
             (id, lock)
         };
         let task = Task::new(id, request, now);
-        self.parts.registry.create(&task).await?;
-        if is_claimed {
-            self.use_up(&task.id);
-        }
+        let (task, lock) = self.commit_new(task, lock, is_claimed).await?;
         let Err(error) = Box::pin(self.prepare(&task, source)).await else { return Ok(task) };
         // The task never was of use to anybody: take it back. The first error counts.
         drop(lock);
@@ -113,6 +111,28 @@ impl Lifecycle {
             tracing::error!(task = %task.id, %undo, "a task that failed to be created stays");
         }
         Err(error)
+    }
+
+    /// Makes the task's row. Also when nobody waits for it any more, the task's lock is held until the
+    /// row is there: whoever fills the pool would take its sandbox for nobody's.
+    async fn commit_new(
+        &self,
+        task: Task,
+        lock: FileLock,
+        is_claimed: bool,
+    ) -> Result<(Task, FileLock), LifecycleError> {
+        let lifecycle = self.clone();
+        let committing = tokio::spawn(async move {
+            if let Err(error) = lifecycle.parts.registry.create(&task).await {
+                lifecycle.forget_lock(&task.id, lock)?;
+                return Err(error.into());
+            }
+            if is_claimed {
+                lifecycle.use_up(&task.id);
+            }
+            Ok((task, lock))
+        });
+        committing.await.map_err(|_| LifecycleError::Broken("creating a task"))?
     }
 
     async fn take_back(&self, task: &Task) -> Result<(), LifecycleError> {

@@ -2,7 +2,7 @@
 //! memory. Each step finds what is there already, so that all of them can be repeated.
 
 use armor_core::id::TaskId;
-use armor_core::task::{Task, branch_name};
+use armor_core::task::{Task, TaskStatus, branch_name};
 use armor_git::{SourceRepository, WorkingCopy, fill_from, make_empty, make_from};
 
 use crate::pool::Ingredients;
@@ -21,7 +21,11 @@ impl Lifecycle {
         folder.create()?;
         make_empty(&folder.memory(), user)?;
         // The sandbox of one that was made ahead has the folder mounted already, with a content.
-        let made_ahead = folder.expected_workspace()?;
+        // Once an agent has attached, it is the agent's.
+        let made_ahead = match task.status {
+            TaskStatus::Pending => folder.expected_workspace()?,
+            _ => None,
+        };
         let Some(repository) = &task.repository else {
             make_empty(&folder.workspace(), user)?;
             return Ok(folder.has_workspace()?);
@@ -43,7 +47,10 @@ impl Lifecycle {
             None => make_from(copy, &folder.workspace(), user).await?,
             Some(content) if content == content_of(&copy).await? => {}
             // The user has gone on since.
-            Some(_) => fill_from(copy, &folder.workspace(), user).await?,
+            Some(_) => {
+                folder.expect_workspace("")?;
+                fill_from(copy, &folder.workspace(), user).await?;
+            }
         }
         Ok(folder.has_workspace()?)
     }

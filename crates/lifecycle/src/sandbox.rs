@@ -20,6 +20,10 @@ impl Lifecycle {
         task: &Task,
         progress: &dyn Progress,
     ) -> Result<SandboxId, LifecycleError> {
+        if task.status == TaskStatus::Pending {
+            // Whoever created it may have died before all was there, and its sandbox be made ahead.
+            self.prepare(task, None).await?;
+        }
         let found = self.parts.runtime.find(&task.id).await?;
         let sandbox = match found {
             Some(Sandbox { id, state, .. }) => match self.take_sandbox(task, &id, state).await {

@@ -145,6 +145,40 @@ async fn engine_a_pooled_working_copy_starts_where_the_repository_stands_now() {
     assert!(place.home.leftovers().await.is_empty());
 }
 
+// R96: as if it had been killed between the row and the working copy. Once an agent has been there,
+// nothing is made anew, whatever is noted.
+#[tokio::test]
+async fn engine_a_claim_that_broke_off_is_finished_before_the_agent_comes_and_never_after() {
+    require_engine!();
+    let mut place = Filled::open(size(1)).await;
+    let repository = place.home.repository();
+    let armor = &place.armor;
+    let first = attached(armor, &repository).await;
+    let pooled = place.until_ready(1).await.remove(0);
+    let task = create(armor, repository.path()).await;
+    assert_eq!(task.id.as_str(), pooled);
+    let folder = place.home.path().join("tasks").join(&pooled);
+    let branch = format!("task/{pooled}");
+    repository.git(&["branch", "--delete", "--force", &branch]);
+    std::fs::write(folder.join("workspace.expected"), "").unwrap();
+    std::fs::remove_file(folder.join("workspace/one.txt")).unwrap();
+    attach(armor, &task).await.unwrap();
+    assert_eq!(sh(armor, &task, "ls").await, "one.txt\ntwo.txt\n");
+    assert!(repository.git(&["branch", "--list", &branch]).contains(&branch));
+
+    sh(armor, &task, "echo mine > mine").await;
+    std::fs::write(folder.join("workspace.expected"), "").unwrap();
+    let gone = armor.lifecycle().runtime().remove(&task.id);
+    gone.await.unwrap();
+    assert_eq!(sh(armor, &task, "cat mine").await, "mine\n");
+    for task in [&first, &task] {
+        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    place.drain().await;
+    place.armor.close().await;
+    assert!(place.home.leftovers().await.is_empty());
+}
+
 // Never handed out twice; and whoever gets none has one made.
 #[tokio::test]
 async fn engine_of_many_tasks_at_once_each_has_a_sandbox_of_its_own() {

@@ -209,7 +209,7 @@ pub static KEYS: &[Key] = &[
         Rules,
         "",
         UserOnly,
-        "What no new task with the network `egress` may reach, whatever else is allowed.",
+        "What no new task with the network `egress` may reach, whatever else is allowed, unless a person allows the same to one task.",
     ),
     key(
         "network.modes",

@@ -16,13 +16,14 @@ const BACK: u32 = 5;
 /// What was seen of one sandbox so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    /// Since when it is above a threshold, and whether something was done about it.
-    above: BTreeMap<Resource, (Timestamp, bool)>,
+    /// Since when it is above a threshold, and how much it took when something was done about that.
+    above: BTreeMap<Resource, (Timestamp, Option<u64>)>,
 }
 
 impl History {
     /// What is to be told and done about a use, as it is now. Each event comes once, until the use has
-    /// been less; but for the disk, of which too much is too much each time.
+    /// been less; but something is done again about a disk of which even more is taken, and not while
+    /// somebody cleans up.
     pub(super) fn judge(
         &mut self,
         share: Use,
@@ -36,20 +37,22 @@ impl History {
         }
         let mut events = Vec::new();
         if share.is_above(percent) && !self.above.contains_key(&share.resource) {
-            self.above.insert(share.resource, (now, false));
+            self.above.insert(share.resource, (now, None));
             events.push(SandboxEvent::ShareHigh { share });
         }
-        let Some((since, is_done)) = self.above.get_mut(&share.resource) else { return events };
-        let is_disk = share.resource == Resource::Disk;
-        let (is_due, action) = if is_disk {
-            let again = settings.disk_action != MonitorAction::Warn || !*is_done;
-            (share.is_above(100) && again, settings.disk_action)
+        let Some((since, done_at)) = self.above.get_mut(&share.resource) else { return events };
+        let (is_due, action) = if share.resource == Resource::Disk {
+            let is_more = done_at.is_none_or(|before| share.used > before);
+            (share.is_above(100) && is_more, settings.disk_action)
         } else {
             let is_long = share.is_above(percent) && now.since(*since) >= PATIENCE;
-            (is_long && !*is_done && settings.action != MonitorAction::Warn, settings.action)
+            (
+                is_long && done_at.is_none() && settings.action != MonitorAction::Warn,
+                settings.action,
+            )
         };
         if is_due {
-            *is_done = true;
+            *done_at = Some(share.used);
             events.push(SandboxEvent::ShareExceeded { share, action });
         }
         events
@@ -98,13 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn too_much_disk_is_acted_upon_each_time() {
+    fn too_much_disk_is_acted_upon_whenever_it_is_more_and_not_while_it_becomes_less() {
         let mut history = History::default();
         let mut seen = |used, second| names(&mut history, Resource::Disk, used, second);
         assert_eq!(seen(100, 0), ["high"]);
         assert_eq!(seen(101, 1), ["Stop"]);
         assert_eq!(seen(102, 2), ["Stop"]);
-        assert_eq!(seen(99, 3), [""; 0]);
+        assert_eq!(seen(102, 3), [""; 0]);
+        assert_eq!(seen(101, 4), [""; 0]);
+        assert_eq!(seen(103, 5), ["Stop"]);
+        assert_eq!(seen(50, 6), [""; 0]);
+        assert_eq!(seen(101, 7), ["high", "Stop"]);
         let mut history = History::default();
         assert_eq!(names(&mut history, Resource::Disk, 300, 0), ["high", "Stop"]);
     }

@@ -74,6 +74,8 @@ impl Lifecycle {
         for task in carried.values() {
             task.stop.cancel();
         }
+        // Whoever needs a carrier from now on starts another one.
+        drop(place);
         // Each writes down what it let through.
         while tasks.join_next().await.is_some() {}
         Ok(true)

@@ -4,6 +4,7 @@ use std::io;
 
 use armor_core::file_lock::FileLock;
 use armor_core::id::TaskId;
+use armor_persistence::StorageError;
 
 use super::shelf::Stage;
 use super::{Ingredients, Pooled};
@@ -40,20 +41,26 @@ impl Lifecycle {
         let Ok(Some(image_id)) = self.parts.images.id(&wanted.image).await else {
             return Ok(None);
         };
-        let wanted = Pooled { ingredients: wanted.clone(), image_id };
+        let wanted = Pooled::now(wanted.clone(), image_id)?;
         for task in ready {
             if pool.read(Stage::Ready, &task).as_ref() != Some(&wanted) {
                 continue;
             }
             // The lock first: whoever fills the pool removes what is claimed and nobody works on.
             let lock = self.parts.folders.try_lock(&task).map_err(io::Error::other)?;
-            if let Some(lock) = lock
-                && pool.advance(&task, Stage::Ready, Stage::Claimed)?
-            {
+            let Some(lock) = lock else { continue };
+            if pool.advance(&task, Stage::Ready, Stage::Claimed)? {
                 return Ok(Some(Claim { task, lock }));
             }
+            self.forget_lock(&task, lock).map_err(io::Error::other)?;
         }
         Ok(None)
+    }
+
+    /// Lets go of the lock of a task that there may not be any more, or not yet, without leaving its
+    /// file.
+    pub(crate) fn forget_lock(&self, task: &TaskId, lock: FileLock) -> Result<(), StorageError> {
+        if self.folder(task).exists() { Ok(()) } else { self.parts.folders.discard(task, lock) }
     }
 
     /// Notes that a claimed sandbox has its task.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use armor_core::file_lock::FileLock;
 use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{SandboxState, Silent};
 use armor_events::{Pattern, Subscription};
@@ -26,6 +27,27 @@ const KINDS: usize = 2;
 const LATEST: u32 = 10;
 /// A kind that no task had for so long is not kept any more.
 const IN_USE: Duration = Duration::from_hours(1);
+
+/// How long nothing is tried after a failure: longer after each.
+#[derive(Debug, Default)]
+struct Patience {
+    pause: Duration,
+    until: Option<Instant>,
+}
+
+/// The longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+impl Patience {
+    fn is_over(&self) -> bool {
+        self.until.is_none_or(|until| until <= Instant::now())
+    }
+
+    fn grow(&mut self) {
+        self.pause = (self.pause * 2).clamp(LOOK_AGAIN, LONGEST_PAUSE);
+        self.until = Some(Instant::now() + self.pause);
+    }
+}
 
 /// Waits until tasks may have been created, and nobody waits for one to be ready to be worked in: the
 /// pool is filled for the next ones, not at the cost of these.
@@ -53,22 +75,23 @@ impl Lifecycle {
     /// then it removes them. Waits while another process of the home does so.
     pub async fn keep_pool(&self, stop: CancellationToken) {
         if self.parts.pool.size() == 0 {
-            return;
+            return self.empty_pool().await;
         }
         let mut events = self.bus().subscribe(Pattern::ALL);
-        let mut place = None;
+        let (mut place, mut patience) = (None, Patience::default());
         loop {
             if place.is_none() {
-                place = self.parts.pool.take_place().unwrap_or_else(|error| {
-                    tracing::warn!(%error, "the pool of sandboxes is not filled");
-                    None
-                });
+                place = self.take_pool();
             }
-            if place.is_some()
-                && let Err(error) = self.fill_pool(&stop).await
-            {
-                let cause = armor_core::error::chain(&error);
-                tracing::warn!(cause, "the pool of sandboxes is not filled");
+            if place.is_some() && patience.is_over() {
+                match self.fill_pool(&stop).await {
+                    Ok(()) => patience = Patience::default(),
+                    Err(error) => {
+                        patience.grow();
+                        let cause = armor_core::error::chain(&error);
+                        tracing::warn!(cause, "the pool of sandboxes is not filled");
+                    }
+                }
             }
             tokio::select! {
                 () = until_it_is_quiet(&mut events) => {}
@@ -76,9 +99,27 @@ impl Lifecycle {
                 () = stop.cancelled() => break,
             }
         }
-        if place.is_some()
-            && let Err(error) = self.drain_pool(&[]).await
-        {
+        if place.is_some() {
+            self.drain_all().await;
+        }
+    }
+
+    /// Removes what is in the pool, unless somebody fills it.
+    pub async fn empty_pool(&self) {
+        if let Some(_place) = self.take_pool() {
+            self.drain_all().await;
+        }
+    }
+
+    fn take_pool(&self) -> Option<FileLock> {
+        self.parts.pool.take_place().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the pool of sandboxes cannot be had");
+            None
+        })
+    }
+
+    async fn drain_all(&self) {
+        if let Err(error) = self.drain_pool(&[]).await {
             let cause = armor_core::error::chain(&error);
             tracing::warn!(cause, "sandboxes of the pool stay until it is filled again");
         }
@@ -87,16 +128,22 @@ impl Lifecycle {
     async fn fill_pool(&self, stop: &CancellationToken) -> Result<(), LifecycleError> {
         let wanted = self.wanted_in_pool().await?;
         let ready = self.drain_pool(&wanted).await?;
+        let mut first = Ok(());
         for kind in wanted {
             let there = ready.iter().filter(|pooled| **pooled == kind).count();
             for _ in there..self.parts.pool.size() {
                 if stop.is_cancelled() {
-                    return Ok(());
+                    return first;
                 }
-                self.add_to_pool(&kind).await?;
+                let added = self.add_to_pool(&kind).await;
+                if added.is_err() {
+                    // The other kind may do better.
+                    first = first.and(added);
+                    break;
+                }
             }
         }
-        Ok(())
+        first
     }
 
     /// The kinds of sandboxes that the latest tasks have, the latest first.
@@ -112,7 +159,7 @@ impl Lifecycle {
             }
             // One that is not there yet is built when a task needs it.
             if let Some(image_id) = self.parts.images.id(&ingredients.image).await? {
-                wanted.push(Pooled { ingredients, image_id });
+                wanted.push(Pooled::now(ingredients, image_id).map_err(LifecycleError::Pool)?);
             }
         }
         Ok(wanted)
@@ -128,7 +175,7 @@ impl Lifecycle {
                 running.insert(sandbox.task, sandbox.id);
             }
         }
-        let mut stays = Vec::new();
+        let (mut stays, mut removed) = (Vec::new(), false);
         for stage in Stage::ALL {
             for task in pool.at(stage).map_err(LifecycleError::Pool)? {
                 let pooled = pool.read(stage, &task).filter(|pooled| wanted.contains(pooled));
@@ -141,9 +188,15 @@ impl Lifecycle {
                     {
                         stays.push(pooled);
                     }
-                    _ => self.remove_from_pool(stage, &task).await?,
+                    _ => {
+                        self.remove_from_pool(stage, &task).await?;
+                        removed = true;
+                    }
                 }
             }
+        }
+        if removed {
+            self.parts.folders.empty_trash().await?;
         }
         Ok(stays)
     }
@@ -162,6 +215,8 @@ impl Lifecycle {
         if from_here && !exists {
             self.parts.runtime.remove(task).await?;
             self.parts.folders.discard(task, lock)?;
+        } else {
+            self.forget_lock(task, lock)?;
         }
         pool.forget(Stage::Making, task).map_err(LifecycleError::Pool)
     }
@@ -169,7 +224,10 @@ impl Lifecycle {
     async fn add_to_pool(&self, kind: &Pooled) -> Result<(), LifecycleError> {
         let task = self.parts.ids.task_id(self.now());
         let lock = self.parts.folders.lock(&task).await?;
-        self.parts.pool.begin(&task, kind).map_err(LifecycleError::Pool)?;
+        if let Err(error) = self.parts.pool.begin(&task, kind) {
+            self.forget_lock(&task, lock)?;
+            return Err(LifecycleError::Pool(error));
+        }
         let made = self.make_pooled(&task, &kind.ingredients).await;
         if made.is_ok() {
             let pool = &self.parts.pool;
@@ -186,9 +244,9 @@ impl Lifecycle {
     }
 
     async fn make_pooled(&self, task: &TaskId, kind: &Ingredients) -> Result<(), LifecycleError> {
-        self.prepare_ahead(task, kind).await?;
         self.check_objects(kind.objects.as_deref())?;
         self.parts.images.ensure(&kind.image, &Silent).await?;
+        self.prepare_ahead(task, kind).await?;
         let spec = self.spec(task, kind);
         let sandbox = self.parts.runtime.create(&spec).await?;
         Ok(self.parts.runtime.start(&sandbox.id, &spec).await?)

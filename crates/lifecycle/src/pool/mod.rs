@@ -9,6 +9,8 @@ mod claim;
 mod fill;
 mod shelf;
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use armor_core::sandbox::{ImageName, Limits, NetworkMode};
@@ -64,4 +66,17 @@ pub(crate) struct Pooled {
     pub(crate) ingredients: Ingredients,
     /// The content that the image's name stood for then.
     pub(crate) image_id: String,
+    /// What its mounts are of, beside the task's own folders: device and number. A mount stays with
+    /// what was there when it was made, whatever is at its path now.
+    mounted: Vec<(u64, u64)>,
+}
+
+impl Pooled {
+    /// What a sandbox made now would be made from.
+    pub(crate) fn now(ingredients: Ingredients, image_id: String) -> io::Result<Self> {
+        let paths = ingredients.objects.iter().chain(&ingredients.certificates);
+        let mounted = paths.map(|path| path.metadata().map(|found| (found.dev(), found.ino())));
+        let mounted = mounted.collect::<io::Result<_>>()?;
+        Ok(Self { ingredients, image_id, mounted })
+    }
 }

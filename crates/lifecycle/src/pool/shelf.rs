@@ -120,17 +120,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pool = Pool::new(folder.path().join("pool"), folder.path().join("lock"), 1);
         let task = TaskId::parse("t1").unwrap();
-        let pooled = Pooled {
-            ingredients: Ingredients {
-                image: ImageName::base(),
-                network: NetworkMode::None,
-                limits: Limits::default(),
-                repository: None,
-                objects: None,
-                certificates: None,
-            },
-            image_id: "sha256:1".to_owned(),
+        let ingredients = Ingredients {
+            image: ImageName::base(),
+            network: NetworkMode::None,
+            limits: Limits::default(),
+            repository: None,
+            objects: Some(folder.path().to_owned()),
+            certificates: None,
         };
+        let pooled = Pooled::now(ingredients, "sha256:1".to_owned()).unwrap();
         assert_eq!(pool.at(Stage::Ready).unwrap(), []);
         pool.begin(&task, &pooled).unwrap();
         assert_eq!(pool.at(Stage::Ready).unwrap(), []);
