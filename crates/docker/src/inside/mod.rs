@@ -26,6 +26,8 @@ pub(crate) use place::{RunnerMounts, RunnerPlace, is_ours};
 
 /// How long a runner may be silent before the engine is asked whether its sandbox stands still.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How long the engine may take to notice that a runner, and so its sandbox, has ended.
+const ENDING: Duration = Duration::from_secs(2);
 /// How soon it is tried again whether a runner that was just started listens, at first and later.
 const AGAIN: Duration = Duration::from_millis(1);
 const LATER: Duration = Duration::from_millis(100);
@@ -150,22 +152,27 @@ impl Inside {
     async fn connect(&self, sandbox: &SandboxId) -> Result<Option<Connection>, RuntimeError> {
         const ACTION: &str = "reach its program in the sandbox";
         let Some(place) = &self.place else { return Ok(None) };
-        let mut last = None;
-        for patience in [SILENCE, self.engine.timeout()] {
+        let (mut patience, give_up) = (SILENCE, Instant::now() + ENDING);
+        loop {
             let entrance = self.entrances.of(&self.engine, place, sandbox).await?;
             let Some(entrance) = entrance else { return Ok(None) };
             match timeout(patience, entrance.connect()).await {
                 Ok(Ok(connection)) => return Ok(Some(connection)),
                 Ok(Err(RunnerError::OtherVersion { .. })) => return Ok(None),
-                Ok(Err(error)) => last = Some(error),
-                Err(_) => {}
+                // It has ended, perhaps, and the engine is about to notice; or it was started anew.
+                Ok(Err(
+                    RunnerError::Unreachable { .. }
+                    | RunnerError::Replaced
+                    | RunnerError::Lost { .. },
+                )) if Instant::now() < give_up => sleep(LATER).await,
+                Ok(Err(error)) => return Err(unreachable(ACTION, error)),
+                // It stands still, perhaps, which the engine knows.
+                Err(_) if patience == SILENCE => patience = self.engine.timeout(),
+                Err(_) => {
+                    return Err(RuntimeError::Timeout { action: ACTION, limit: patience });
+                }
             }
-            // The sandbox may have been started anew, or stand still.
             self.entrances.forget(sandbox);
-        }
-        match last {
-            Some(error) => Err(unreachable(ACTION, error)),
-            None => Err(RuntimeError::Timeout { action: ACTION, limit: self.engine.timeout() }),
         }
     }
 }
