@@ -20,5 +20,5 @@ pub use command::{Git, GitVersion};
 pub use error::GitError;
 pub use example::{diff, make_example};
 pub use import::Imported;
-pub use source::{Allowed, CheckedOut, SourceRepository};
+pub use source::{Allowed, SourceRepository};
 pub use working_copy::{WorkingCopy, fill_from, make_empty, make_from};

@@ -22,12 +22,11 @@ pub struct SourceRepository {
 }
 
 /// What is checked out of a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckedOut {
-    /// The commit.
-    pub commit: String,
-    /// The name of the branch; none when the head is detached.
-    pub branch: Option<String>,
+#[derive(Debug, Clone)]
+struct CheckedOut {
+    commit: String,
+    /// None when the head is detached.
+    branch: Option<String>,
 }
 
 impl SourceRepository {
@@ -92,11 +91,21 @@ impl SourceRepository {
     }
 
     /// What is checked out, as it was when it was asked for first.
+    async fn checked_out(&self) -> Result<&CheckedOut, GitError> {
+        self.checked_out.get_or_try_init(|| self.look_what_is_checked_out()).await
+    }
+
+    /// The name of the branch that is checked out; none when the head is detached, or no commit is on
+    /// the branch yet.
     ///
     /// # Errors
-    /// [`GitError::NoCommit`] when there is no commit yet.
-    pub async fn checked_out(&self) -> Result<&CheckedOut, GitError> {
-        self.checked_out.get_or_try_init(|| self.look_what_is_checked_out()).await
+    /// When git fails.
+    pub async fn current_branch(&self) -> Result<Option<&str>, GitError> {
+        match self.checked_out().await {
+            Ok(checked_out) => Ok(checked_out.branch.as_deref()),
+            Err(GitError::NoCommit { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn look_what_is_checked_out(&self) -> Result<CheckedOut, GitError> {

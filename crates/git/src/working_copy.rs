@@ -133,7 +133,7 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
         let target = place.join(".git/shallow");
         fs::copy(&layout.shallow, &target).map_err(io_error("write", target))?;
     }
-    if let Some(current) = &source.checked_out().await?.branch {
+    if let Some(current) = source.current_branch().await? {
         // So that `git diff origin/main` means what an agent expects.
         run(&["update-ref", &format!("refs/remotes/origin/{current}"), base]).await?;
     }

@@ -83,6 +83,6 @@ impl Lifecycle {
 
 /// What tells a working copy from another one of the same task.
 async fn content_of(copy: &WorkingCopy<'_>) -> Result<String, LifecycleError> {
-    let current = copy.source.checked_out().await?.branch.as_deref().unwrap_or_default();
+    let current = copy.source.current_branch().await?.unwrap_or_default();
     Ok(format!("{} {current}", copy.base))
 }

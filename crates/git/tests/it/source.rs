@@ -141,3 +141,22 @@ async fn no_program_that_a_repository_names_is_run() {
     source.remove_branch("task/t1", &head).await.unwrap();
     assert!(!mark.exists());
 }
+
+#[tokio::test]
+async fn a_branch_without_a_commit_and_a_path_of_two_lines_are_told_apart_from_usable_ones() {
+    let place = Place::new();
+    let roots = allowed(place.path());
+    let find = async |path: &Path| SourceRepository::find(Git::default(), path, &roots).await;
+    let source = find(&place.source()).await.unwrap();
+    assert!(source.current_branch().await.unwrap().is_some());
+    git(&place.source(), &["checkout", "--quiet", "--orphan", "nothing-yet"]);
+    let source = find(&place.source()).await.unwrap();
+    // A task that began before goes on, without a branch to compare with.
+    assert_eq!(source.current_branch().await.unwrap(), None);
+    assert_eq!(source.head().await.unwrap_err().code(), Code::WorkspaceNoCommit);
+
+    let odd = place.path().join("two\nlines");
+    std::fs::create_dir(&odd).unwrap();
+    git(&odd, &["init", "--quiet"]);
+    assert_eq!(find(&odd).await.unwrap_err().code(), Code::GitFailed);
+}
