@@ -43,11 +43,16 @@ impl Filled {
         self.ready()
     }
 
-    /// Stops filling; all that was ready is gone then.
-    async fn drain(&mut self) {
+    /// Deletes the tasks and stops filling: nothing is left then.
+    async fn end(self, tasks: impl IntoIterator<Item = &Task>) {
+        for task in tasks {
+            self.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+        }
         self.stop.cancel();
-        (&mut self.filling).await.unwrap();
-        assert_eq!(self.ready(), Vec::<String>::new());
+        self.filling.await.unwrap();
+        assert_eq!(ready(&self.home), Vec::<String>::new());
+        self.armor.close().await;
+        assert!(self.home.leftovers().await.is_empty());
     }
 }
 
@@ -88,7 +93,7 @@ async fn engine_a_task_gets_a_sandbox_that_ran_before_and_cannot_be_told_from_ot
     require_engine!();
     // With git in its image.
     let home = Home::with_base_image().with("ARMOR_POOL_SIZE", "1");
-    let mut place = Filled::open(home).await;
+    let place = Filled::open(home).await;
     let repository = place.home.repository();
     let armor = &place.armor;
     let first = attached(armor, &repository).await;
@@ -112,19 +117,14 @@ async fn engine_a_task_gets_a_sandbox_that_ran_before_and_cannot_be_told_from_ot
         events(armor, &second).await[..3],
         ["task:created", "task:beforeStart", "sandbox:created"]
     );
-    for task in [&first, &second] {
-        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    }
-    place.drain().await;
-    place.armor.close().await;
-    assert!(place.home.leftovers().await.is_empty());
+    place.end([&first, &second]).await;
 }
 
 // What was made ahead is not what the task is to start from any more.
 #[tokio::test]
 async fn engine_a_pooled_working_copy_starts_where_the_repository_stands_now() {
     require_engine!();
-    let mut place = Filled::open(size(1)).await;
+    let place = Filled::open(size(1)).await;
     let repository = place.home.repository();
     let armor = &place.armor;
     let first = attached(armor, &repository).await;
@@ -137,12 +137,7 @@ async fn engine_a_pooled_working_copy_starts_where_the_repository_stands_now() {
     let told = sh(armor, &task, "ls; cat .git/refs/remotes/origin/moved; cat .git/HEAD").await;
     let wanted = format!("one.txt\nthree.txt\ntwo.txt\n{base}\nref: refs/heads/task/{pooled}\n");
     assert_eq!(told, wanted);
-    for task in [&first, &task] {
-        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    }
-    place.drain().await;
-    place.armor.close().await;
-    assert!(place.home.leftovers().await.is_empty());
+    place.end([&first, &task]).await;
 }
 
 // R96: as if it had been killed between the row and the working copy. Once an agent has been there,
@@ -150,7 +145,7 @@ async fn engine_a_pooled_working_copy_starts_where_the_repository_stands_now() {
 #[tokio::test]
 async fn engine_a_claim_that_broke_off_is_finished_before_the_agent_comes_and_never_after() {
     require_engine!();
-    let mut place = Filled::open(size(1)).await;
+    let place = Filled::open(size(1)).await;
     let repository = place.home.repository();
     let armor = &place.armor;
     let first = attached(armor, &repository).await;
@@ -171,19 +166,14 @@ async fn engine_a_claim_that_broke_off_is_finished_before_the_agent_comes_and_ne
     let gone = armor.lifecycle().runtime().remove(&task.id);
     gone.await.unwrap();
     assert_eq!(sh(armor, &task, "cat mine").await, "mine\n");
-    for task in [&first, &task] {
-        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    }
-    place.drain().await;
-    place.armor.close().await;
-    assert!(place.home.leftovers().await.is_empty());
+    place.end([&first, &task]).await;
 }
 
 // Never handed out twice; and whoever gets none has one made.
 #[tokio::test]
 async fn engine_of_many_tasks_at_once_each_has_a_sandbox_of_its_own() {
     require_engine!();
-    let mut place = Filled::open(size(2)).await;
+    let place = Filled::open(size(2)).await;
     let repository = place.home.repository();
     let first = attached(&place.armor, &repository).await;
     let pooled = place.until_ready(2).await;
@@ -200,18 +190,13 @@ async fn engine_of_many_tasks_at_once_each_has_a_sandbox_of_its_own() {
     containers.sort();
     containers.dedup();
     assert_eq!(containers.len(), created.len());
-    for task in created.iter().chain([&first]) {
-        place.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    }
-    place.drain().await;
-    place.armor.close().await;
-    assert!(place.home.leftovers().await.is_empty());
+    place.end(created.iter().chain([&first])).await;
 }
 
 #[tokio::test]
 async fn engine_tasks_of_another_kind_get_no_sandbox_of_the_pool() {
     require_engine!();
-    let mut place = Filled::open(size(1)).await;
+    let place = Filled::open(size(1)).await;
     let repository = place.home.repository();
     let first = attached(&place.armor, &repository).await;
     let pooled = place.until_ready(1).await.remove(0);
@@ -227,10 +212,7 @@ async fn engine_tasks_of_another_kind_get_no_sandbox_of_the_pool() {
         assert_ne!(task.id.as_str(), pooled);
         place.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
     }
-    place.armor.lifecycle().delete(first.id.as_str(), true).await.unwrap();
-    place.drain().await;
-    place.armor.close().await;
-    assert!(place.home.leftovers().await.is_empty());
+    place.end([&first]).await;
 }
 
 #[tokio::test]
@@ -242,7 +224,7 @@ async fn engine_a_pooled_sandbox_that_died_or_whose_image_changed_is_replaced() 
     let docker = engine::docker();
     let tagged = TagImageOptionsBuilder::new().repo(name).tag(&tag).build();
     docker.tag_image(engine::image().as_str(), Some(tagged)).await.unwrap();
-    let mut place = Filled::open(size(1).with("ARMOR_SANDBOX_IMAGE", image.as_str())).await;
+    let place = Filled::open(size(1).with("ARMOR_SANDBOX_IMAGE", image.as_str())).await;
     let repository = place.home.repository();
     let first = attached(&place.armor, &repository).await;
     let pooled = place.until_ready(1).await.remove(0);
@@ -269,12 +251,7 @@ async fn engine_a_pooled_sandbox_that_died_or_whose_image_changed_is_replaced() 
     let third = create(&place.armor, repository.path()).await;
     assert_ne!(third.id.as_str(), pooled);
     until(|| ready(&place.home).iter().any(|task| *task != pooled)).await;
-    for task in [&first, &second, &third] {
-        place.armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    }
-    place.drain().await;
-    place.armor.close().await;
-    assert!(place.home.leftovers().await.is_empty());
+    place.end([&first, &second, &third]).await;
     docker.remove_image(&image, None::<RemoveImageOptions>, None).await.unwrap();
 }
 

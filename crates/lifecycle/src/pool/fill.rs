@@ -1,10 +1,10 @@
 //! Filling the pool: one process of a home does, in the background.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use armor_core::file_lock::FileLock;
-use armor_core::id::{SandboxId, TaskId};
+use armor_core::id::TaskId;
 use armor_core::sandbox::{SandboxState, Silent};
 use armor_events::{Pattern, Subscription};
 use armor_registry::RegistryError;
@@ -169,12 +169,11 @@ impl Lifecycle {
     /// stays.
     async fn drain_pool(&self, wanted: &[Pooled]) -> Result<Vec<Pooled>, LifecycleError> {
         let pool = &self.parts.pool;
-        let mut running: HashMap<TaskId, SandboxId> = HashMap::new();
-        for sandbox in self.parts.runtime.list().await? {
-            if sandbox.state == SandboxState::Running {
-                running.insert(sandbox.task, sandbox.id);
-            }
-        }
+        let there = self.parts.runtime.list().await?.into_iter();
+        let running: HashSet<TaskId> = there
+            .filter(|sandbox| sandbox.state == SandboxState::Running)
+            .map(|sandbox| sandbox.task)
+            .collect();
         let (mut stays, mut removed) = (Vec::new(), false);
         for stage in Stage::ALL {
             for task in pool.at(stage).map_err(LifecycleError::Pool)? {
@@ -183,9 +182,7 @@ impl Lifecycle {
                     stays.iter().filter(|other| *other == pooled).count() >= pool.size()
                 });
                 match pooled {
-                    Some(pooled)
-                        if stage == Stage::Ready && running.contains_key(&task) && !enough =>
-                    {
+                    Some(pooled) if stage == Stage::Ready && running.contains(&task) && !enough => {
                         stays.push(pooled);
                     }
                     _ => {

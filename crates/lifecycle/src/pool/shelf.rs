@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use armor_core::file_lock::FileLock;
 use armor_core::id::TaskId;
@@ -104,7 +104,7 @@ impl Pool {
     }
 
     fn path(&self, stage: Stage, task: &TaskId) -> PathBuf {
-        Path::new(&self.folder).join(stage.folder()).join(task.as_str())
+        self.folder.join(stage.folder()).join(task.as_str())
     }
 }
 
