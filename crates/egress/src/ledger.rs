@@ -10,7 +10,7 @@ use armor_core::network::Refusal;
 
 /// What an entry counts, for one destination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Entry {
+enum Entry {
     /// Connections and bytes that were let through.
     Allowed,
     /// Connections that were refused.

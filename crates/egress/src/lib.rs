@@ -17,6 +17,6 @@ mod resolve;
 mod socks;
 mod upstream;
 
-pub use ledger::{Entry, Ledger};
+pub use ledger::Ledger;
 pub use proxy::Proxy;
 pub use resolve::{Resolve, SystemResolver};

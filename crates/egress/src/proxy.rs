@@ -23,18 +23,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The proxy of one task.
 #[derive(Debug)]
 pub struct Proxy {
-    gate: Gate,
+    policy: watch::Receiver<NetworkPolicy>,
+    ledger: Arc<Ledger>,
+    resolver: Arc<dyn Resolve>,
 }
 
 impl Proxy {
     /// A proxy by these rules, whatever they are at the moment.
-    pub fn new(
+    pub const fn new(
         policy: watch::Receiver<NetworkPolicy>,
         ledger: Arc<Ledger>,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        let (beside, end) = (TaskTracker::new(), CancellationToken::new());
-        Self { gate: Gate { policy, ledger, resolver, beside, end } }
+        Self { policy, ledger, resolver }
     }
 
     /// Serves the programs that connect, until the end. Then their connections end, and all that they
@@ -51,9 +52,11 @@ impl Proxy {
         let listener = TcpListener::from_std(listener)?;
         let mut connections = JoinSet::new();
         let gate = Gate {
+            policy: self.policy.clone(),
+            ledger: self.ledger.clone(),
+            resolver: self.resolver.clone(),
             beside: TaskTracker::new(),
-            end: self.gate.end.child_token(),
-            ..self.gate.clone()
+            end: CancellationToken::new(),
         };
         tokio::select! {
             () = accept(&listener, &gate, &mut connections) => {}
