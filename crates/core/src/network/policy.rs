@@ -72,12 +72,17 @@ impl NetworkPolicy {
         }
     }
 
-    /// These rules and those of another together.
+    /// These rules and those of another together, each once. What one of them denies stays denied.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         let mut both = self.clone();
-        both.allow.extend(other.allow.iter().cloned());
-        both.deny.extend(other.deny.iter().cloned());
+        for (to, from) in [(&mut both.allow, &other.allow), (&mut both.deny, &other.deny)] {
+            for rule in from {
+                if !to.contains(rule) {
+                    to.push(rule.clone());
+                }
+            }
+        }
         both
     }
 
