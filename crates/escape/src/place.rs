@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use armor::task::Task;
 use armor::{Armor, CommandLine, CreateTask, Execute, Lifecycle, Silent};
-use armor_testkit::Home;
+use armor_testkit::{Home, host_addresses};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +85,7 @@ async fn attempt(
     host: SocketAddr,
 ) -> Result<Verdict, Failure> {
     let mut request = Execute::new(CommandLine::Argv(case.argv()));
-    request.env = variables(host)?.into_iter().collect();
+    request.env = variables(host).into_iter().collect();
     let report = lifecycle.execute(task.id.as_str(), request, CancellationToken::new()).await?;
     // The sandbox is there for the next case, whatever this one did.
     let alive = Execute::new(CommandLine::Shell("echo alive".to_owned()));
@@ -99,12 +99,9 @@ async fn attempt(
 }
 
 /// What the cases are told of the host.
-pub(crate) fn variables(host: SocketAddr) -> Result<[(String, String); 2], Failure> {
-    let addresses = host_addresses()?.join(" ");
-    Ok([
-        ("HOST_PORT".to_owned(), host.port().to_string()),
-        ("HOST_ADDRESSES".to_owned(), addresses),
-    ])
+pub(crate) fn variables(host: SocketAddr) -> [(String, String); 2] {
+    let addresses = host_addresses().join(" ");
+    [("HOST_PORT".to_owned(), host.port().to_string()), ("HOST_ADDRESSES".to_owned(), addresses)]
 }
 
 /// A service of the host that listens everywhere, and tells whoever connects that he has reached it.
@@ -121,20 +118,4 @@ pub(crate) async fn serve() -> Result<SocketAddr, Failure> {
         }
     });
     Ok(address)
-}
-
-/// The addresses of the host's interfaces, but for the loopback.
-fn host_addresses() -> Result<Vec<String>, Failure> {
-    let routes = std::fs::read_to_string("/proc/net/fib_trie")?;
-    let (mut addresses, mut last) = (Vec::new(), "");
-    for line in routes.lines() {
-        if let Some(address) = line.trim().strip_prefix("|-- ") {
-            last = address;
-        } else if line.contains("/32 host LOCAL") && !last.starts_with("127.") {
-            addresses.push(last.to_owned());
-        }
-    }
-    addresses.sort();
-    addresses.dedup();
-    Ok(addresses)
 }

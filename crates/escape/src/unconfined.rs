@@ -19,7 +19,7 @@ pub async fn run_unconfined() -> Result<Vec<Verdict>, Failure> {
     let docker = Docker::connect_with_defaults()?;
     let host = serve().await?;
     let env: Vec<_> =
-        variables(host)?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        variables(host).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut verdicts = Vec::new();
     for case in all().into_iter().filter(|case| case.can_succeed) {
         // One for each: some end all that is in it.

@@ -18,10 +18,12 @@ use std::io::Write;
 
 pub mod engine;
 mod home;
+mod host;
 mod mcp;
 mod repository;
 
 pub use home::Home;
+pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};
 pub use repository::{Repository, git};
 

@@ -1,27 +1,10 @@
 //! Networks `none`, `internal` and `egress`: no way out of their own, nobody else there (R54, R97).
 
 use armor_core::sandbox::{CommandExit, NetworkMode, Runtime};
-use armor_testkit::{engine, require_engine};
+use armor_testkit::{engine, host_addresses, require_engine};
 use tokio::net::TcpListener;
 
 use crate::support::Place;
-
-/// Addresses of this machine that a container could try: every one of its interfaces'.
-fn host_addresses() -> Vec<String> {
-    let routes = std::fs::read_to_string("/proc/net/fib_trie").unwrap();
-    let mut addresses = Vec::new();
-    let mut last = "";
-    for line in routes.lines() {
-        if let Some(address) = line.trim().strip_prefix("|-- ") {
-            last = address;
-        } else if line.contains("/32 host LOCAL") && !last.starts_with("127.") {
-            addresses.push(last.to_owned());
-        }
-    }
-    addresses.sort();
-    addresses.dedup();
-    addresses
-}
 
 #[tokio::test]
 async fn engine_neither_the_internet_nor_the_host_nor_a_name_is_reached() {
