@@ -98,20 +98,11 @@ async fn run(matches: &ArgMatches, environment: Environment) -> ExitCode {
         armor.close().await;
         return exit(carried.map(drop));
     }
-    let sweeper = lifecycle.clone();
-    tokio::spawn(async move {
-        match sweeper.sweep().await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "sandboxes without a live task"),
-            // The engine may come later; each call says so for itself.
-            Err(error) => tracing::warn!(error = %Report::of(&error), "could not sweep"),
-        }
-    });
     let watcher = lifecycle.clone();
     tokio::spawn(async move { watcher.keep_taking_up().await });
     tokio::spawn({
         let (lifecycle, stop) = (lifecycle.clone(), stop.clone());
-        async move { lifecycle.keep_watching_shares(stop).await }
+        async move { lifecycle.keep_house(stop).await }
     });
     let pool = tokio::spawn({
         let (lifecycle, stop) = (lifecycle.clone(), stop.clone());

@@ -33,6 +33,8 @@ pub use armor_core::execution::CommandLine;
 pub use armor_core::sandbox::{Progress, Silent};
 pub use armor_core::{error as diagnostics, hook, id, sandbox, task};
 pub use armor_events::{Pattern, Subscription};
-pub use armor_lifecycle::{CreateTask, Execute, ExecutionReport, Lifecycle, LifecycleError};
+pub use armor_lifecycle::{
+    CreateTask, Due, Execute, ExecutionReport, Lifecycle, LifecycleError, Orphan, Swept,
+};
 pub use builder::{Armor, Builder};
 pub use error::OpenError;

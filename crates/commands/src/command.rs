@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Argument, Arguments};
 use crate::{
     CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, executions, image, jobs,
-    metrics, network, shell, stats, task,
+    metrics, network, prune, shell, stats, task,
 };
 
 /// A command.
@@ -80,6 +80,7 @@ pub static COMMANDS: &[Command] = &[
     jobs::RETRY,
     jobs::PURGE,
     doctor::COMMAND,
+    prune::COMMAND,
     metrics::COMMAND,
     demo::COMMAND,
 ];

@@ -2,6 +2,7 @@
 
 use armor_core::error::{Diagnostic, Report};
 use armor_core::job::JobCounts;
+use armor_lifecycle::Swept;
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::json;
@@ -58,7 +59,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     checks.extend(engine);
     if engine_answers {
         checks.extend(images(&call).await);
-        checks.push(leftovers(&call).await);
+        checks.push(orphans(&call).await);
     }
     let text: Vec<_> = checks.iter().map(shown).collect();
     let is_bad = checks.iter().any(|check| check.health == Health::Bad);
@@ -197,15 +198,23 @@ async fn images(call: &Call) -> Vec<Check> {
     }
 }
 
-/// Sandboxes that no live task needs are removed on the spot: nothing is lost with them.
-async fn leftovers(call: &Call) -> Check {
+/// What is due goes on the spot: nothing is lost with it.
+async fn orphans(call: &Call) -> Check {
+    const WHAT: &str = "orphans";
     // Those of a pool that nobody fills are nobody's, too.
     call.context.lifecycle.empty_pool().await;
     match call.context.lifecycle.sweep().await {
-        Ok(0) => Check::ok("sandboxes", "none without a live task".to_owned()),
-        Ok(removed) => {
-            Check::ok("sandboxes", format!("{removed} without a live task were removed"))
+        Ok(Swept { removed, left, .. }) if removed.is_empty() && left.is_empty() => {
+            Check::ok(WHAT, "none".to_owned())
         }
-        Err(error) => Check::bad("sandboxes", &error),
+        Ok(Swept { removed, left, .. }) if left.is_empty() => {
+            Check::ok(WHAT, format!("{} were removed", removed.len()))
+        }
+        Ok(Swept { removed, left, .. }) => Check::note(
+            WHAT,
+            format!("{} were removed, {} are left for now", removed.len(), left.len()),
+            "`armor prune --dry-run` shows them.",
+        ),
+        Err(error) => Check::bad(WHAT, &error),
     }
 }

@@ -22,6 +22,7 @@ mod image;
 mod jobs;
 mod metrics;
 mod network;
+mod prune;
 mod render;
 mod shell;
 mod stats;

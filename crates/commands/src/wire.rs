@@ -6,7 +6,7 @@ use armor_core::job::{Job, JobState};
 use armor_core::network::Rule;
 use armor_core::sandbox::Limits;
 use armor_core::task::{Task, TaskStatus, WorkState};
-use armor_lifecycle::{ExecutionReport, SandboxFigures};
+use armor_lifecycle::{Due, ExecutionReport, Orphan, SandboxFigures};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -288,6 +288,38 @@ impl From<&SandboxFigures> for SandboxView {
             memory_bytes: figures.memory_bytes,
             pids: figures.pids,
             limits: LimitsView::from(figures.task.sandbox.limits),
+        }
+    }
+}
+
+/// What there is of a task that does not need it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct OrphanView {
+    /// The task's id.
+    pub task_id: String,
+    /// Why it does not need it: `ended`, `deleted` or `unknown`.
+    pub cause: String,
+    /// What there is: `sandbox`, `network`, `socket`, `files`.
+    pub belongings: Vec<String>,
+    /// What its files take of the disk, in bytes.
+    pub bytes: Option<u64>,
+    /// When it is removed: `now`, a moment (RFC 3339), or `by hand`.
+    pub due: String,
+}
+
+impl OrphanView {
+    /// Of an orphan whose files take so many bytes.
+    pub fn of(orphan: &Orphan, bytes: Option<u64>) -> Self {
+        Self {
+            task_id: orphan.task.to_string(),
+            cause: orphan.cause.to_string(),
+            belongings: orphan.belongings.iter().map(ToString::to_string).collect(),
+            bytes,
+            due: match orphan.due {
+                Due::Now => "now".to_owned(),
+                Due::From(moment) => moment.to_string(),
+                Due::ByHand => "by hand".to_owned(),
+            },
         }
     }
 }

@@ -11,11 +11,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use armor_core::id::{HomeId, TaskId};
 use armor_core::sandbox::RuntimeError;
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use crate::engine::{Engine, status};
-use crate::labels::{filter, labels, name};
+use crate::labels::{TASK_LABEL, filter, labels, name};
 
 /// How many subnets are tried before giving up: others may have taken the first.
 const TRIES: u64 = 32;
@@ -36,7 +36,7 @@ pub(crate) async fn create(
     task: &TaskId,
     reach: Reach,
 ) -> Result<(), RuntimeError> {
-    if !ids(engine, home, Some(task)).await?.is_empty() {
+    if !ids(engine, home, task).await?.is_empty() {
         return Ok(());
     }
     let mut attempt = 0;
@@ -62,7 +62,7 @@ pub(crate) async fn remove(
     home: &HomeId,
     task: &TaskId,
 ) -> Result<(), RuntimeError> {
-    for id in ids(engine, home, Some(task)).await? {
+    for id in ids(engine, home, task).await? {
         let removed =
             engine.call("remove a network", engine.docker().await?.remove_network(&id)).await;
         match removed {
@@ -74,15 +74,25 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-async fn ids(
+/// The tasks that have a network.
+pub(crate) async fn tasks(engine: &Engine, home: &HomeId) -> Result<Vec<TaskId>, RuntimeError> {
+    let found = networks(engine, home, None).await?.into_iter();
+    let names = found.filter_map(|network| network.labels?.remove(TASK_LABEL));
+    Ok(names.filter_map(|name| TaskId::parse(name).ok()).collect())
+}
+
+async fn ids(engine: &Engine, home: &HomeId, task: &TaskId) -> Result<Vec<String>, RuntimeError> {
+    let found = networks(engine, home, Some(task)).await?.into_iter();
+    Ok(found.filter_map(|network| network.id).collect())
+}
+
+async fn networks(
     engine: &Engine,
     home: &HomeId,
     task: Option<&TaskId>,
-) -> Result<Vec<String>, RuntimeError> {
+) -> Result<Vec<Network>, RuntimeError> {
     let options = ListNetworksOptionsBuilder::new().filters(&filter(home, task)).build();
-    let found =
-        engine.call("list networks", engine.docker().await?.list_networks(Some(options))).await?;
-    Ok(found.into_iter().filter_map(|network| network.id).collect())
+    engine.call("list networks", engine.docker().await?.list_networks(Some(options))).await
 }
 
 fn request(home: &HomeId, task: &TaskId, reach: Reach, attempt: u64) -> NetworkCreateRequest {

@@ -13,9 +13,9 @@ use crate::network::Reach;
 use crate::{attended, kill, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
-    CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName, NetworkMode, Runtime,
-    RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
-    TerminalRequest, UserIds,
+    Belonging, CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName,
+    NetworkMode, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState,
+    SandboxStats, Terminal, TerminalRequest, UserIds,
 };
 use async_trait::async_trait;
 use bollard::models::{
@@ -282,6 +282,17 @@ impl Runtime for DockerRuntime {
 
     async fn list(&self) -> Result<Vec<Sandbox>, RuntimeError> {
         self.containers(None).await
+    }
+
+    async fn belongings(&self) -> Result<Vec<(TaskId, Belonging)>, RuntimeError> {
+        let sandboxes = self.containers(None).await?.into_iter();
+        let mut found: Vec<_> =
+            sandboxes.map(|sandbox| (sandbox.task, Belonging::Sandbox)).collect();
+        let networks = network::tasks(&self.engine, &self.home).await?;
+        found.extend(networks.into_iter().map(|task| (task, Belonging::Network)));
+        let sockets = self.inside.tasks()?;
+        found.extend(sockets.into_iter().map(|task| (task, Belonging::Socket)));
+        Ok(found)
     }
 
     async fn exec(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use armor_core::config::{ExecutionSettings, MonitorSettings};
+use armor_core::config::{ExecutionSettings, MonitorSettings, SweepSettings};
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::job::JobQueue;
@@ -50,8 +50,8 @@ pub struct Parts {
     pub carrier: Carrier,
     /// Sandboxes that run before anybody asks for them.
     pub pool: Pool,
-    /// The file that whoever watches sandboxes' shares holds a lock on.
-    pub monitor_lock: PathBuf,
+    /// The file that whoever keeps the house holds a lock on.
+    pub house_lock: PathBuf,
     /// The git program.
     pub git: Git,
     /// Where the time comes from.
@@ -69,6 +69,8 @@ pub struct LifecycleSettings {
     pub execution: ExecutionSettings,
     /// When sandboxes take much.
     pub monitor: MonitorSettings,
+    /// When orphans go.
+    pub sweep: SweepSettings,
     /// The networks that tasks may ask for.
     pub networks: Vec<NetworkMode>,
     /// Where repositories may lie.

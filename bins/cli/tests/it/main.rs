@@ -8,6 +8,7 @@ mod executions;
 mod help;
 mod jobs;
 mod network;
+mod prune;
 mod settings;
 mod support;
 mod tasks;

@@ -98,7 +98,7 @@ async fn engine_a_sweep_removes_what_was_deleted_and_nothing_that_is_merely_unkn
     let other = home.path().join("other.db").display().to_string();
     let builder = Armor::builder(home.environment()).set("database.path", other);
     let stranger = builder.open().await.unwrap();
-    assert_eq!(stranger.lifecycle().sweep().await.unwrap(), 0);
+    assert_eq!(stranger.lifecycle().sweep().await.unwrap().removed, []);
     stranger.close().await;
     assert!(folder.workspace().join("one.txt").exists());
 

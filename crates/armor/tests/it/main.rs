@@ -6,6 +6,7 @@ mod ends;
 mod git;
 mod hooks;
 mod monitor;
+mod orphans;
 mod pool;
 mod sandbox;
 mod support;

@@ -17,7 +17,7 @@ async fn engine_a_task_that_fills_the_disk_is_stopped_and_can_clean_up() {
     let armor = open(&home).await;
     let (lifecycle, stop) = (armor.lifecycle().clone(), CancellationToken::new());
     let until = stop.clone();
-    let watching = tokio::spawn(async move { lifecycle.keep_watching_shares(until).await });
+    let watching = tokio::spawn(async move { lifecycle.keep_house(until).await });
     let task = attached(&armor, &home.repository()).await;
     let line = "head -c 33554432 /dev/zero > ~/large; sleep 1000";
     let request = Execute::new(CommandLine::Shell(line.to_owned()));

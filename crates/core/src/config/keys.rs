@@ -269,6 +269,20 @@ pub static KEYS: &[Key] = &[
         "Size of a sandbox's /tmp, which lies in memory.",
     ),
     key(
+        "sweep.every_minutes",
+        Integer(1, 10_080),
+        "5",
+        UserOnly,
+        "How often `armor-mcp` looks for what is left of tasks that do not need it.",
+    ),
+    key(
+        "sweep.grace_hours",
+        Integer(0, 87_600),
+        "24",
+        UserOnly,
+        "How long a sandbox stays whose task is unknown.",
+    ),
+    key(
         "workspace.allowed_roots",
         Paths,
         "{user}:{cwd}",

@@ -33,6 +33,8 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// What a sandbox is when nothing else is asked for.
     pub sandbox: SandboxSettings,
+    /// When what nobody needs is removed.
+    pub sweep: SweepSettings,
     /// Where repositories may lie.
     pub workspace: WorkspaceSettings,
 }
@@ -187,6 +189,27 @@ pub struct SandboxSettings {
     pub open_files: u32,
     /// Size of `/tmp`, in MiB.
     pub tmp_mib: u32,
+}
+
+/// `[sweep]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct SweepSettings {
+    /// How often it is looked, in minutes.
+    pub every_minutes: u32,
+    /// How long what belongs to an unknown task stays, in hours.
+    pub grace_hours: u32,
+}
+
+impl SweepSettings {
+    /// How often it is looked.
+    pub fn every(&self) -> Duration {
+        Duration::from_mins(self.every_minutes.into())
+    }
+
+    /// How long what belongs to an unknown task stays.
+    pub fn grace(&self) -> Duration {
+        Duration::from_hours(self.grace_hours.into())
+    }
 }
 
 /// `[workspace]`

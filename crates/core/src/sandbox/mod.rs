@@ -1,12 +1,14 @@
 //! Sandboxes: what one is asked to be, and the runtime that makes it so.
 
 mod fields;
+mod orphan;
 mod runtime;
 mod share;
 mod spec;
 mod terminal;
 
 pub use fields::{ImageName, InvalidSandboxField, Limits, NetworkMode};
+pub use orphan::{Belonging, OrphanCause};
 pub use runtime::{
     CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, Images, OutputChunk,
     OutputPlace, Progress, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxState, SandboxStats,

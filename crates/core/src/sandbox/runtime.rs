@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use crate::error::{Code, Diagnostic};
 use crate::execution::ExecutionUsage;
 use crate::id::{ExecutionId, SandboxId, TaskId};
-use crate::sandbox::{ImageName, Pending, SandboxSpec, Terminal, TerminalRequest, UserIds};
+use crate::sandbox::{
+    Belonging, ImageName, Pending, SandboxSpec, Terminal, TerminalRequest, UserIds,
+};
 use crate::time::Timestamp;
 
 /// What went wrong in a runtime.
@@ -320,6 +322,9 @@ pub trait Runtime: Send + Sync + fmt::Debug {
 
     /// All sandboxes of this home.
     async fn list(&self) -> Result<Vec<Sandbox>, RuntimeError>;
+
+    /// All that [`Self::remove`] would remove, of whichever task of this home.
+    async fn belongings(&self) -> Result<Vec<(TaskId, Belonging)>, RuntimeError>;
 
     /// Runs a command, keeps its output, and waits for its end.
     ///

@@ -148,6 +148,15 @@ impl Inside {
         })
     }
 
+    /// The tasks for whose runner there is a folder.
+    pub(crate) fn tasks(&self) -> Result<Vec<TaskId>, RuntimeError> {
+        let found = self.place.as_ref().map_or_else(|| Ok(Vec::new()), RunnerPlace::tasks);
+        found.map_err(|source| RuntimeError::Engine {
+            action: "list the folders of its program",
+            source: Box::new(source),
+        })
+    }
+
     /// A connection to a sandbox's runner; none when it has none that speaks as we do.
     async fn connect(&self, sandbox: &SandboxId) -> Result<Option<Connection>, RuntimeError> {
         const ACTION: &str = "reach its program in the sandbox";

@@ -66,6 +66,19 @@ impl RunnerPlace {
         self.root.join("sockets").join(task.as_str())
     }
 
+    /// The tasks that have a folder.
+    pub(crate) fn tasks(&self) -> io::Result<Vec<TaskId>> {
+        let entries = match fs::read_dir(self.root.join("sockets")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            found.extend(entry?.file_name().to_str().and_then(|name| TaskId::parse(name).ok()));
+        }
+        Ok(found)
+    }
+
     /// Whether something is in the folder, or somebody has closed it: then a runner was started before.
     pub(crate) fn was_used(&self, task: &TaskId) -> bool {
         match fs::read_dir(self.shared(task)) {

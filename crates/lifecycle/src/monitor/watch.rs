@@ -1,10 +1,10 @@
-//! Watching: one process of a home does, in the background.
+//! Watching, in the background.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use armor_core::event::SandboxEvent;
-use armor_core::file_lock::FileLock;
 use armor_core::id::TaskId;
 use armor_core::sandbox::{MonitorAction, Resource, Use};
 use armor_core::task::Task;
@@ -36,20 +36,11 @@ impl Default for Watched {
 
 impl Lifecycle {
     /// Looks again and again what the home's sandboxes take of their shares, warns, and acts as the
-    /// settings say, until it is told to stop. Waits while another process of the home does so.
-    pub async fn keep_watching_shares(&self, stop: CancellationToken) {
-        let mut place = None;
+    /// settings say, until it is told to stop.
+    pub(crate) async fn keep_watching_shares(&self, stop: &CancellationToken) {
         let mut watched = HashMap::new();
         while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
-            if place.is_none() {
-                place = FileLock::try_hold(&self.parts.monitor_lock).unwrap_or_else(|error| {
-                    tracing::warn!(%error, "what sandboxes take is not looked at");
-                    None
-                });
-            }
-            if place.is_some()
-                && let Err(error) = self.look_at_shares(&mut watched).await
-            {
+            if let Err(error) = self.look_at_shares(&mut watched).await {
                 let cause = armor_core::error::chain(&error);
                 tracing::warn!(cause, "what sandboxes take is not looked at");
             }
@@ -82,11 +73,15 @@ impl Lifecycle {
             return None;
         }
         let folder = self.folder(&task.id);
-        let folders = vec![folder.workspace(), folder.memory()];
         let began = Instant::now();
-        let used = tokio::task::spawn_blocking(move || disk::usage(folders)).await.ok()?;
+        let used = usage(vec![folder.workspace(), folder.memory()]).await?;
         known.disk_due = Instant::now() + began.elapsed() * REST;
         Some(Use { resource: Resource::Disk, used, limit })
+    }
+
+    /// What a task's files take of the disk, in bytes.
+    pub async fn disk_usage(&self, task: &TaskId) -> u64 {
+        usage(vec![self.folder(task).path().to_owned()]).await.unwrap_or(0)
     }
 
     /// The event first: whoever sees what was done can see why.
@@ -105,6 +100,10 @@ impl Lifecycle {
         }
         Ok(())
     }
+}
+
+async fn usage(folders: Vec<PathBuf>) -> Option<u64> {
+    tokio::task::spawn_blocking(move || disk::usage(folders)).await.ok()
 }
 
 fn shares(figures: &SandboxFigures) -> Vec<Use> {

@@ -1,6 +1,7 @@
 //! Filling the pool: one process of a home does, in the background.
 
 use std::collections::HashSet;
+use std::io;
 use std::time::Duration;
 
 use armor_core::file_lock::FileLock;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shelf::Stage;
 use super::{Ingredients, Pooled};
+use crate::house::wait_for_place;
 use crate::{Lifecycle, LifecycleError};
 
 /// How often the pool is looked at when no task is created.
@@ -77,13 +79,11 @@ impl Lifecycle {
         if self.parts.pool.size() == 0 {
             return self.empty_pool().await;
         }
+        let Some(_place) = wait_for_place(self.parts.pool.lock(), &stop).await else { return };
         let mut events = self.bus().subscribe(Pattern::ALL);
-        let (mut place, mut patience) = (None, Patience::default());
+        let mut patience = Patience::default();
         loop {
-            if place.is_none() {
-                place = self.take_pool();
-            }
-            if place.is_some() && patience.is_over() {
+            if patience.is_over() {
                 match self.fill_pool(&stop).await {
                     Ok(()) => patience = Patience::default(),
                     Err(error) => {
@@ -99,23 +99,30 @@ impl Lifecycle {
                 () = stop.cancelled() => break,
             }
         }
-        if place.is_some() {
-            self.drain_all().await;
-        }
+        self.drain_all().await;
     }
 
     /// Removes what is in the pool, unless somebody fills it.
     pub async fn empty_pool(&self) {
-        if let Some(_place) = self.take_pool() {
-            self.drain_all().await;
+        match FileLock::try_hold(self.parts.pool.lock()) {
+            Ok(Some(_place)) => self.drain_all().await,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the pool of sandboxes cannot be had"),
         }
     }
 
-    fn take_pool(&self) -> Option<FileLock> {
-        self.parts.pool.take_place().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the pool of sandboxes cannot be had");
-            None
-        })
+    /// The sandboxes of a pool that nobody fills; none while somebody does.
+    ///
+    /// # Errors
+    /// When the pool's files cannot be read.
+    pub fn idle_pool(&self) -> Result<Vec<TaskId>, LifecycleError> {
+        let pool = &self.parts.pool;
+        let place = FileLock::try_hold(pool.lock()).map_err(LifecycleError::Pool)?;
+        if place.is_none() {
+            return Ok(Vec::new());
+        }
+        let all: io::Result<Vec<_>> = Stage::ALL.iter().map(|stage| pool.at(*stage)).collect();
+        Ok(all.map_err(LifecycleError::Pool)?.concat())
     }
 
     async fn drain_all(&self) {

@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use armor_core::file_lock::FileLock;
 use armor_core::id::TaskId;
 
 use super::Pooled;
@@ -53,9 +52,19 @@ impl Pool {
         self.size
     }
 
-    /// The place of the one who fills the pool; none when somebody has it.
-    pub(crate) fn take_place(&self) -> io::Result<Option<FileLock>> {
-        FileLock::try_hold(&self.lock)
+    /// The file that whoever fills the pool holds a lock on.
+    pub(crate) fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    /// Whether a sandbox is at any stage.
+    pub(crate) fn has(&self, task: &TaskId) -> io::Result<bool> {
+        for stage in Stage::ALL {
+            if self.path(stage, task).try_exists()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The sandboxes at a stage, the oldest first.

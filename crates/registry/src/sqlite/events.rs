@@ -88,6 +88,12 @@ pub(super) async fn of_task(
     readers.all(READ, found).await?.iter().map(rows::event).collect()
 }
 
+pub(super) async fn of_the_home(readers: &Readers) -> Result<Vec<Event>, RegistryError> {
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE task_id IS NULL ORDER BY seq");
+    let found = sqlx::query(AssertSqlSafe(sql));
+    readers.all(READ, found).await?.iter().map(rows::event).collect()
+}
+
 pub(super) async fn head(readers: &Readers) -> Result<Seq, RegistryError> {
     let head = readers.one(READ, sqlx::query("SELECT max(seq) FROM events")).await?;
     let head: Option<i64> = head.try_get(0).map_err(failed(READ))?;

@@ -256,6 +256,10 @@ impl Registry for SqliteRegistry {
         self.writer.write(deed).await.map(drop)
     }
 
+    async fn announcements(&self) -> Result<Vec<Event>, RegistryError> {
+        events::of_the_home(&self.readers).await
+    }
+
     async fn announce(&self, event: SystemEvent) -> Result<(), RegistryError> {
         self.writer.write(Deed::Announce(Fact::of(event.into())?)).await.map(drop)
     }

@@ -1,0 +1,121 @@
+//! What happened to a task.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::AgentId;
+use crate::network::NetworkPolicy;
+use crate::sandbox::{ImageName, Limits, NetworkMode};
+use crate::task::WorkState;
+
+/// What happened to a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum TaskEvent {
+    /// The task was made.
+    #[serde(rename = "task:created")]
+    Created {
+        /// What it is called.
+        name: String,
+        /// What is asked for, in full.
+        request: Option<String>,
+        /// Whom it belongs to.
+        owner: String,
+        /// The image its sandbox runs.
+        image: ImageName,
+        /// What its sandbox reaches.
+        network: NetworkMode,
+        /// What it may reach with the network `egress`.
+        #[serde(default)]
+        rules: NetworkPolicy,
+        /// What its sandbox may use.
+        limits: Limits,
+        /// The user's repository.
+        repository: Option<PathBuf>,
+        /// The task's branch in it.
+        branch: Option<String>,
+        /// The commit it starts from.
+        base: Option<String>,
+    },
+    /// It went from pending to running.
+    #[serde(rename = "task:started")]
+    Started,
+    /// An agent attached.
+    #[serde(rename = "task:attached")]
+    Attached {
+        /// Who.
+        agent: AgentId,
+    },
+    /// An agent detached.
+    #[serde(rename = "task:detached")]
+    Detached {
+        /// Who.
+        agent: AgentId,
+    },
+    /// Commits came from the working copy onto the task's branch.
+    #[serde(rename = "task:workCollected")]
+    WorkCollected {
+        /// The branch.
+        branch: String,
+        /// Where it stood.
+        from: String,
+        /// Where it stands.
+        to: String,
+        /// How many commits came.
+        commits: u32,
+        /// Whether all work is on the branch now.
+        work: WorkState,
+    },
+    /// The working copy could not be read; the work is still in it.
+    #[serde(rename = "task:collectFailed")]
+    CollectFailed {
+        /// Why.
+        reason: String,
+    },
+    /// It ended well.
+    #[serde(rename = "task:completed")]
+    Completed {
+        /// What was said about it.
+        message: Option<String>,
+        /// The result that was given.
+        result: Option<Value>,
+    },
+    /// It ended badly.
+    #[serde(rename = "task:failed")]
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It was given up.
+    #[serde(rename = "task:cancelled")]
+    Cancelled {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It was deleted, with its files. Its branch stays.
+    #[serde(rename = "task:deleted")]
+    Deleted {
+        /// What it was called.
+        name: String,
+    },
+}
+
+impl TaskEvent {
+    /// The event's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "task:created",
+            Self::Started => "task:started",
+            Self::Attached { .. } => "task:attached",
+            Self::Detached { .. } => "task:detached",
+            Self::WorkCollected { .. } => "task:workCollected",
+            Self::CollectFailed { .. } => "task:collectFailed",
+            Self::Completed { .. } => "task:completed",
+            Self::Failed { .. } => "task:failed",
+            Self::Cancelled { .. } => "task:cancelled",
+            Self::Deleted { .. } => "task:deleted",
+        }
+    }
+}

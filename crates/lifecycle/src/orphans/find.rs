@@ -1,0 +1,87 @@
+//! Finding orphans. Nothing is changed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use armor_core::event::{Event, EventPayload, SystemEvent, TaskEvent};
+use armor_core::id::TaskId;
+use armor_core::sandbox::{Belonging, OrphanCause};
+use armor_core::time::Timestamp;
+use armor_registry::{EventQuery, RegistryError};
+
+use super::{Due, Orphan, is_files};
+use crate::{Lifecycle, LifecycleError};
+
+/// When orphans were found that were not removed since: by the task, and whether they are files.
+pub(super) type Found = HashMap<(TaskId, bool), Timestamp>;
+
+impl Lifecycle {
+    /// What there is of tasks of this home that do not need it, by task.
+    ///
+    /// # Errors
+    /// When the runtime or the registry fails.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>, LifecycleError> {
+        // What was made after this belongs to a task that is found below.
+        let mut there: BTreeMap<TaskId, Vec<Belonging>> = BTreeMap::new();
+        for (task, belonging) in self.parts.runtime.belongings().await? {
+            there.entry(task).or_default().push(belonging);
+        }
+        let files = self.parts.folders.tasks()?;
+        let files = files.into_iter().map(|task| (task, vec![Belonging::Files]));
+        let found = self.found().await?;
+        let mut orphans = Vec::new();
+        for (task, mut belongings) in there.into_iter().chain(files) {
+            let Some(cause) = self.cause(&task).await? else { continue };
+            let is_files = is_files(&belongings);
+            if is_files && cause == OrphanCause::Ended {
+                continue;
+            }
+            belongings.sort_unstable();
+            belongings.dedup();
+            let at = found.get(&(task.clone(), is_files)).copied().unwrap_or_else(|| self.now());
+            let due = Due::of(cause, &belongings, at, self.settings.sweep.grace());
+            orphans.push(Orphan { task, cause, belongings, due });
+        }
+        orphans.sort_by(|one, other| one.task.cmp(&other.task));
+        Ok(orphans)
+    }
+
+    /// Why a task does not need what there is of it; none when it does.
+    pub(super) async fn cause(&self, task: &TaskId) -> Result<Option<OrphanCause>, LifecycleError> {
+        // The pool first: a sandbox leaves it when its task is there.
+        if self.parts.pool.has(task).map_err(LifecycleError::Pool)? {
+            return Ok(None);
+        }
+        match self.parts.registry.get(task).await {
+            Ok(task) => Ok(task.status.is_final().then_some(OrphanCause::Ended)),
+            Err(RegistryError::NotFound { .. }) if self.was_deleted(task).await? => {
+                Ok(Some(OrphanCause::Deleted))
+            }
+            Err(RegistryError::NotFound { .. }) => Ok(Some(OrphanCause::Unknown)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn was_deleted(&self, task: &TaskId) -> Result<bool, LifecycleError> {
+        let events = self.parts.registry.events(task, EventQuery::default()).await?;
+        // Not the last one alone: an after-hook may fail behind it. An id is not used again.
+        let is_deletion =
+            |event: &Event| matches!(event.payload, EventPayload::Task(TaskEvent::Deleted { .. }));
+        Ok(events.iter().any(is_deletion))
+    }
+
+    pub(super) async fn found(&self) -> Result<Found, LifecycleError> {
+        let mut found = Found::new();
+        for event in self.parts.registry.announcements().await? {
+            match event.payload {
+                EventPayload::System(SystemEvent::OrphanFound { task, belongings, .. }) => {
+                    found.entry((task, is_files(&belongings))).or_insert(event.at);
+                }
+                EventPayload::System(SystemEvent::OrphanRemoved { task, belongings, .. }) => {
+                    found.remove(&(task, is_files(&belongings)));
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
