@@ -27,9 +27,9 @@ impl Lifecycle {
         let found = self.parts.runtime.find(&task.id).await?;
         let sandbox = match found {
             Some(Sandbox { id, state, .. }) => match self.take_sandbox(task, &id, state).await {
-                // It was removed. One that is as it is to be takes its place.
-                Err(LifecycleError::Runtime(error @ RuntimeError::Weaker { .. })) => {
+                Err(LifecycleError::Runtime(error)) if is_of_no_use(&error, state) => {
                     tracing::warn!(task = %task.id, %error, "making its sandbox anew");
+                    self.parts.runtime.remove(&task.id).await?;
                     self.make_again(task, progress).await?
                 }
                 taken => taken.map(|()| id)?,
@@ -160,6 +160,16 @@ impl Lifecycle {
         };
         self.note_seen(&task.id, None);
         self.sandbox_for_command(task).await
+    }
+}
+
+/// Whether a sandbox that was found is not what it is to be, or does not start any more. An engine that
+/// was killed while it started one never starts it again. Nothing that is kept is in a sandbox.
+fn is_of_no_use(error: &RuntimeError, state: SandboxState) -> bool {
+    match error {
+        RuntimeError::Weaker { .. } => true,
+        RuntimeError::Engine { .. } => state == SandboxState::Stopped,
+        _ => false,
     }
 }
 

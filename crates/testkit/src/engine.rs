@@ -9,9 +9,10 @@ use armor_core::sandbox::ImageName;
 use armor_docker::HOME_LABEL;
 use bollard::Docker;
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    RemoveContainerOptionsBuilder,
+    CreateImageOptionsBuilder, ImportImageOptionsBuilder, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::process::Command;
 
@@ -67,6 +68,14 @@ async fn ensure_image() {
     let body = bollard::body_full(made.stdout.into());
     let imported = docker.create_image(Some(options), Some(body), None);
     let _said: Vec<_> = imported.try_collect().await.unwrap();
+}
+
+/// Gives another engine the tests' image, from the engine that has it.
+pub(crate) async fn pass_image_on(to: &Docker) {
+    let image: Vec<Bytes> = docker().export_image(IMAGE).try_collect().await.unwrap();
+    let body = bollard::body_full(image.concat().into());
+    let loaded = to.import_image(ImportImageOptionsBuilder::new().build(), body, None);
+    let _said: Vec<_> = loaded.try_collect().await.unwrap();
 }
 
 /// The names of all containers and networks of a home.

@@ -1,6 +1,7 @@
 //! What the tests share.
 //!
 //! - [`engine`]: the real engine, the tests' image on it, and what belongs to a home there.
+//! - [`PrivateEngine`]: an engine that a test may stop, kill and start again.
 //! - [`Home`]: a temporary home with an environment of its own, which leaves nothing behind.
 //! - [`Repository`]: a user's repository.
 //! - [`McpClient`]: a client of our own for tests that need no independent one.
@@ -20,11 +21,13 @@ pub mod engine;
 mod home;
 mod host;
 mod mcp;
+mod private_engine;
 mod repository;
 
 pub use home::Home;
 pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};
+pub use private_engine::PrivateEngine;
 pub use repository::{Repository, git};
 
 /// Ends a test early, loudly, when there is no engine.
@@ -32,6 +35,16 @@ pub use repository::{Repository, git};
 macro_rules! require_engine {
     () => {
         if !$crate::engine::is_there().await {
+            return;
+        }
+    };
+}
+
+/// Ends a test early, loudly, where it cannot have an engine of its own.
+#[macro_export]
+macro_rules! require_private_engine {
+    () => {
+        if !$crate::PrivateEngine::is_possible() || !$crate::engine::is_there().await {
             return;
         }
     };

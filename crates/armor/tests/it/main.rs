@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ends;
+mod engines;
 mod git;
 mod hooks;
 mod monitor;

@@ -1,0 +1,209 @@
+//! An engine that is stopped, killed, held still or slow in the middle of something (R59): bounded waits,
+//! one clear error, and the task goes on when it is back.
+
+use std::time::{Duration, Instant};
+
+use armor::task::Task;
+use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, LifecycleError};
+use armor_core::error::{Code, Diagnostic};
+use armor_core::execution::ExecutionStatus;
+use armor_testkit::{Home, PrivateEngine, require_private_engine};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{attach, attached, open, run, sh};
+
+/// How long an answer of the engine is waited for.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Every call in these tests asks the engine a few times at most; on a busy machine it takes longer.
+const BOUND: Duration = Duration::from_secs(30);
+
+fn home_on(engine: &PrivateEngine) -> Home {
+    Home::new()
+        .with("ARMOR_ENGINE_HOST", engine.host())
+        .with("ARMOR_ENGINE_TIMEOUT_SECONDS", LIMIT.as_secs().to_string())
+}
+
+/// Starts a command and waits until it has written something.
+async fn begin(
+    armor: &Armor,
+    task: &Task,
+    line: &str,
+) -> JoinHandle<Result<ExecutionReport, LifecycleError>> {
+    let (begun, mut pieces) = tokio::sync::mpsc::channel(8);
+    let command = CommandLine::Shell(line.to_owned());
+    let request = Execute { live: Some(begun), ..Execute::new(command) };
+    let (lifecycle, id) = (armor.lifecycle().clone(), task.id.clone());
+    let running = tokio::spawn(async move {
+        lifecycle.execute(id.as_str(), request, CancellationToken::new()).await
+    });
+    assert!(pieces.recv().await.is_some());
+    running
+}
+
+/// Runs a command, which is to fail in bounded time, and gives the error's code.
+async fn fails(armor: &Armor, task: &Task) -> Code {
+    let begun = Instant::now();
+    let failed = run(armor, task, "true").await;
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    failed.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn engine_one_that_is_restarted_ends_a_command_and_the_task_goes_on() {
+    require_private_engine!();
+    let mut engine = PrivateEngine::start(&[]).await;
+    let home = home_on(&engine);
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let running = begin(&armor, &task, "echo kept > file; echo begun; sleep 1000").await;
+    engine.stop();
+    let report = running.await.unwrap().unwrap();
+    assert_eq!(report.execution.status(), ExecutionStatus::Interrupted);
+    assert_eq!(report.stdout.text, "begun\n");
+    assert_eq!(fails(&armor, &task).await, Code::EngineUnavailable);
+    engine.start_again().await;
+    assert_eq!(sh(&armor, &task, "cat file").await, "kept\n");
+    armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    armor.close().await;
+}
+
+#[tokio::test]
+async fn engine_one_that_keeps_containers_alive_is_restarted_under_a_command_that_goes_on() {
+    require_private_engine!();
+    let mut engine = PrivateEngine::start(&["--live-restore"]).await;
+    let home = home_on(&engine);
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let line = "echo begun; while [ ! -e go ]; do sleep 0.1; done; echo ended";
+    for kill in [false, true] {
+        let running = begin(&armor, &task, line).await;
+        if kill {
+            engine.kill()
+        } else {
+            engine.stop()
+        }
+        // The sandbox is there, and commands do not need the engine.
+        assert_eq!(sh(&armor, &task, "echo without").await, "without\n");
+        engine.start_again().await;
+        assert_eq!(sh(&armor, &task, "touch go; echo with").await, "with\n");
+        let report = running.await.unwrap().unwrap();
+        assert_eq!(report.execution.end.as_ref().unwrap().exit_code, Some(0), "{report:?}");
+        assert_eq!(report.stdout.text, "begun\nended\n");
+        sh(&armor, &task, "rm go").await;
+    }
+    armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    armor.close().await;
+}
+
+#[tokio::test]
+async fn engine_one_that_is_killed_without_a_word_loses_no_task() {
+    require_private_engine!();
+    let mut engine = PrivateEngine::start(&[]).await;
+    let home = home_on(&engine);
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    sh(&armor, &task, "echo kept > file").await;
+    engine.kill();
+    engine.start_again().await;
+    assert_eq!(sh(&armor, &task, "cat file").await, "kept\n");
+    armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    armor.close().await;
+}
+
+#[tokio::test]
+async fn engine_one_that_hangs_is_given_up_in_bounded_time_and_the_task_goes_on() {
+    require_private_engine!();
+    let engine = PrivateEngine::start(&[]).await;
+    let home = home_on(&engine);
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let other = armor.lifecycle().create(CreateTask::named("other".parse().unwrap())).await;
+    let other = other.unwrap();
+    engine.freeze();
+    // Commands in a sandbox that runs do not need it.
+    assert_eq!(sh(&armor, &task, "echo without").await, "without\n");
+    let begun = Instant::now();
+    let failed = attach(&armor, &other).await.unwrap_err();
+    assert_eq!(failed.code(), Code::EngineTimeout);
+    let doctor = armor.lifecycle().runtime().probe().await.unwrap_err();
+    assert_eq!(doctor.code(), Code::EngineTimeout);
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    armor.close().await;
+
+    // A process that has not seen the engine yet does no worse.
+    let begun = Instant::now();
+    let armor = open(&home).await;
+    assert_eq!(fails(&armor, &task).await, Code::EngineTimeout);
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    engine.thaw();
+    assert_eq!(sh(&armor, &task, "echo with").await, "with\n");
+    for task in [task, attach(&armor, &other).await.unwrap()] {
+        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
+    armor.close().await;
+}
+
+#[tokio::test]
+async fn engine_one_that_is_slow_is_waited_for() {
+    require_private_engine!();
+    let engine = PrivateEngine::start(&[]).await;
+    let home = home_on(&engine).with("ARMOR_ENGINE_TIMEOUT_SECONDS", "60");
+    let armor = open(&home).await;
+    let stop = CancellationToken::new();
+    let attaching = async {
+        let task = attached(&armor, &home.repository()).await;
+        stop.cancel();
+        task
+    };
+    // It stands still most of the time.
+    let hindering = async {
+        while !stop.is_cancelled() {
+            engine.freeze();
+            tokio::time::sleep(Duration::from_millis(90)).await;
+            engine.thaw();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (task, ()) = tokio::join!(attaching, hindering);
+    assert_eq!(sh(&armor, &task, "cat one.txt").await, "one");
+    armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    armor.close().await;
+}
+
+#[tokio::test]
+async fn engine_one_that_is_killed_while_a_sandbox_is_made_leaves_one_sandbox_in_the_end() {
+    require_private_engine!();
+    let mut engine = PrivateEngine::start(&[]).await;
+    let home = home_on(&engine);
+    let armor = open(&home).await;
+    let repository = home.repository();
+    for delay in [5, 20, 40, 60, 90, 130] {
+        let mut request = CreateTask::named("a task".parse().unwrap());
+        request.workspace = Some(repository.path().to_owned());
+        let task = armor.lifecycle().create(request).await.unwrap();
+        let attaching = attach(&armor, &task);
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            engine.kill();
+        };
+        let begun = Instant::now();
+        let (attached, ()) = tokio::join!(attaching, killing);
+        assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+        if let Err(error) = attached {
+            assert!(
+                matches!(
+                    error.code(),
+                    Code::EngineUnavailable | Code::EngineFailed | Code::EngineTimeout
+                ),
+                "{error:?}"
+            );
+        }
+        engine.start_again().await;
+        let task = attach(&armor, &task).await.unwrap();
+        assert_eq!(sh(&armor, &task, "cat one.txt").await, "one");
+        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+        assert!(armor.lifecycle().runtime().list().await.unwrap().is_empty());
+    }
+    armor.close().await;
+}

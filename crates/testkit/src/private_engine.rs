@@ -1,0 +1,212 @@
+//! An engine of a test's own, which it may stop, kill, hold still and start again.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::engine;
+
+/// How long the engine may take for anything.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A `dockerd` with folders and a socket of its own, and the tests' image on it. It has no bridge, and
+/// leaves the machine's packet filter alone, so sandboxes on it have the network `none`. When it is
+/// dropped, it ends, and so does everything that it started.
+#[derive(Debug)]
+pub struct PrivateEngine {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    daemon: Option<Child>,
+}
+
+impl PrivateEngine {
+    /// Whether this machine can run one: it takes root, and the program.
+    pub fn is_possible() -> bool {
+        let is_there = Command::new("dockerd")
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        let can = rustix::process::geteuid().is_root() && is_there;
+        if !can {
+            crate::skipped("an engine of a test's own needs root and the program dockerd");
+        }
+        can
+    }
+
+    /// Starts one with further arguments, and waits until it answers.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("armor-engine-").tempdir().unwrap();
+        fs::write(folder.path().join("daemon.json"), "{}").unwrap();
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut engine = Self { folder, arguments, daemon: None };
+        engine.start_again().await;
+        engine::pass_image_on(&engine.docker()).await;
+        engine
+    }
+
+    /// Its folder, for what else a test needs for it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its address.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Its client, for looking at it from outside.
+    pub fn docker(&self) -> Docker {
+        self.client().expect("its socket is there")
+    }
+
+    /// None while it has no socket.
+    fn client(&self) -> Option<Docker> {
+        let socket = self.socket();
+        Docker::connect_with_unix(socket.to_str().unwrap(), 60, API_DEFAULT_VERSION).ok()
+    }
+
+    async fn answers(&self) -> bool {
+        match self.client() {
+            Some(docker) => docker.ping().await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Starts it again after it was stopped or killed, and waits until it answers.
+    pub async fn start_again(&mut self) {
+        assert!(self.daemon.is_none(), "it runs");
+        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let path = |name: &str| self.path(name).display().to_string();
+        let daemon = Command::new("dockerd")
+            .args(["--host", &self.host(), "--config-file", &path("daemon.json")])
+            .args(["--data-root", &path("data"), "--exec-root", &path("run")])
+            .args(["--pidfile", &path("pid"), "--storage-driver", "vfs"])
+            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.daemon = Some(daemon.unwrap());
+        let begun = Instant::now();
+        while !self.answers().await {
+            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends it as the machine's own manager of services does, and waits until it has ended.
+    pub fn stop(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    /// Kills it. What it keeps containers with dies with it, as the kernel sees to.
+    pub fn kill(&mut self) {
+        self.end(Signal::KILL);
+        // Where nobody reaps that, it would be taken for one that runs.
+        fs::remove_file(self.path("run/containerd/containerd.pid")).unwrap();
+    }
+
+    /// Holds it still: it takes connections and answers nothing.
+    pub fn freeze(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    fn end(&mut self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+        self.daemon.take().unwrap().wait().unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.daemon.as_ref().expect("it runs"))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.path("docker.sock")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// The processes that it started and that have not ended: they name its folder.
+    fn processes(&self) -> Vec<Pid> {
+        let name = self.folder.path().as_os_str().as_encoded_bytes();
+        let named = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.windows(name.len()).any(|part| part == name)
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        all.filter(|pid| *pid != std::process::id())
+            .filter(named)
+            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+            .collect()
+    }
+
+    fn unmount_all(&self) {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let inside = |line: &&str| line.starts_with(self.folder.path().to_str().unwrap());
+        let targets: Vec<_> =
+            mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(inside).collect();
+        for target in targets.into_iter().rev() {
+            // What cannot be taken away shows when the folder is removed.
+            let _unmounted = unmount(target, UnmountFlags::DETACH);
+        }
+    }
+}
+
+impl Drop for PrivateEngine {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let pid = Pid::from_child(&daemon);
+            let _going_on = kill_process(pid, Signal::CONT);
+            if let Some(docker) = self.client() {
+                remove_containers(&docker);
+            }
+            let _ended = kill_process(pid, Signal::TERM);
+            let _status = daemon.wait();
+        }
+        // What outlives an engine that was killed, or that lets its containers live.
+        for pid in self.processes() {
+            let _killed = kill_process(pid, Signal::KILL);
+        }
+        self.unmount_all();
+    }
+}
+
+fn remove_containers(docker: &Docker) {
+    std::thread::scope(|scope| {
+        let removing = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let all = ListContainersOptionsBuilder::new().all(true).build();
+                for container in docker.list_containers(Some(all)).await.unwrap_or_default() {
+                    let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                    let id = container.id.unwrap_or_default();
+                    let _removed = docker.remove_container(&id, Some(force)).await;
+                }
+            });
+        });
+        // The test has its own outcome, whatever becomes of this.
+        let _removed = removing.join();
+    });
+}
