@@ -79,9 +79,9 @@ async fn engine_one_that_keeps_containers_alive_is_restarted_under_a_command_tha
     for kill in [false, true] {
         let running = begin(&armor, &task, line).await;
         if kill {
-            engine.kill()
+            engine.kill();
         } else {
-            engine.stop()
+            engine.stop();
         }
         // The sandbox is there, and commands do not need the engine.
         assert_eq!(sh(&armor, &task, "echo without").await, "without\n");
