@@ -124,7 +124,11 @@ impl Builder {
         );
         let log: Arc<dyn EventLog> = registry.clone();
 
-        let endpoint = Endpoint::discover(&settings.engine.host, &self.environment)?;
+        let endpoint = Endpoint::discover(
+            &settings.engine.host,
+            settings.engine.certificates.as_deref(),
+            &self.environment,
+        )?;
         let engine = Arc::new(Engine::new(endpoint, settings.engine.timeout()));
         let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(
             engine.clone(),

@@ -18,7 +18,6 @@ use bollard::models::{
 
 use crate::inside::RunnerMounts;
 use crate::labels::{labels, name};
-use crate::seccomp;
 
 /// `nobody`, who keeps the container alive.
 pub(crate) const GUARD: &str = "65534:65534";
@@ -32,6 +31,10 @@ pub(crate) struct Surroundings {
     pub(crate) image_volumes: Vec<String>,
     /// Processors that the engine has.
     pub(crate) cpus: i64,
+    /// How many processes of one user to ask for, if any number.
+    pub(crate) user_processes: Option<i64>,
+    /// The option that puts the profile of system calls in force.
+    pub(crate) seccomp: String,
     /// What our runner needs; none where it cannot run.
     pub(crate) runner: Option<RunnerMounts>,
 }
@@ -102,12 +105,11 @@ fn variables(spec: &SandboxSpec) -> Vec<String> {
 }
 
 fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -> HostConfig {
-    let Limits { open_files, .. } = spec.limits;
     let memory = memory_bytes(spec.limits);
     HostConfig {
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned(), seccomp::OPTION.clone()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), surroundings.seccomp.clone()]),
         readonly_rootfs: Some(true),
         init: Some(surroundings.runner.is_none()),
         ipc_mode: Some("private".to_owned()),
@@ -120,11 +122,7 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
         // Memory and swap together: none beyond the memory.
         memory_swap: Some(memory),
         nano_cpus: Some(nano_cpus(spec.limits, surroundings.cpus)),
-        ulimits: Some(vec![ResourcesUlimits {
-            name: Some("nofile".to_owned()),
-            soft: Some(open_files.into()),
-            hard: Some(open_files.into()),
-        }]),
+        ulimits: Some(ulimits(spec.limits, surroundings.user_processes)),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
@@ -135,6 +133,16 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
         group_add: Some(vec![spec.user.gid.to_string()]),
         ..HostConfig::default()
     }
+}
+
+fn ulimits(limits: Limits, user_processes: Option<i64>) -> Vec<ResourcesUlimits> {
+    let ulimit = |name: &str, limit| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(limit),
+        hard: Some(limit),
+    };
+    let files = ulimit("nofile", limits.open_files.into());
+    [files].into_iter().chain(user_processes.map(|limit| ulimit("nproc", limit))).collect()
 }
 
 /// Who the first process is.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use armor_core::id::SandboxId;
 use armor_core::sandbox::{RuntimeError, RuntimeInfo};
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, SystemInfo};
+use bollard::models::ContainerInspectResponse;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::OnceCell;
 
-use crate::Endpoint;
+use crate::endpoint::{Certificates, Endpoint};
 use crate::exec::gone_if_not_there;
+use crate::features::Features;
 
 /// The API of Docker Engine 20.10, the oldest that the tests run on.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -34,7 +35,7 @@ struct Connected {
     docker: Docker,
     /// For uploads, whose answer comes only when all is taken in.
     patient: Docker,
-    info: SystemInfo,
+    features: Features,
 }
 
 impl Engine {
@@ -60,29 +61,30 @@ impl Engine {
         Ok(&self.connected().await?.patient)
     }
 
-    /// What the engine said of itself when it was first asked.
-    pub(crate) async fn info(&self) -> Result<&SystemInfo, RuntimeError> {
-        Ok(&self.connected().await?.info)
+    /// What the engine is and can, as it was when it was first asked.
+    pub(crate) async fn features(&self) -> Result<&Features, RuntimeError> {
+        Ok(&self.connected().await?.features)
     }
 
     /// Asks the engine anew what it is.
     pub(crate) async fn probe(&self, outlives_us: bool) -> Result<RuntimeInfo, RuntimeError> {
         let docker = self.docker().await?;
-        let info = self.call("describe itself", docker.info()).await?;
-        let version = self.call("tell its version", docker.version()).await?;
-        let name = match version.platform.map(|platform| platform.name) {
-            Some(name) if !name.is_empty() => name,
-            _ => "Docker Engine".to_owned(),
-        };
+        let Features { name, version, cgroup_version, security, .. } = self.ask(docker).await?;
         Ok(RuntimeInfo {
             name,
-            version: version.version.unwrap_or_default(),
+            version,
             api_version: docker.client_version().to_string(),
             endpoint: self.endpoint.to_string(),
-            cgroup_version: info.cgroup_version.map(|v| v.to_string()).unwrap_or_default(),
+            cgroup_version,
             outlives_us,
-            security: security(info.security_options.as_deref().unwrap_or_default()),
+            security,
         })
+    }
+
+    async fn ask(&self, docker: &Docker) -> Result<Features, RuntimeError> {
+        let info = self.call("describe itself", docker.info()).await?;
+        let version = self.call("tell its version", docker.version()).await?;
+        Ok(Features::of(&self.endpoint, &info, &version))
     }
 
     async fn connected(&self) -> Result<&Connected, RuntimeError> {
@@ -91,13 +93,16 @@ impl Engine {
 
     async fn connect(&self) -> Result<Connected, RuntimeError> {
         let unavailable = |error: Error| self.translate("answer", error);
-        let address = self.endpoint.as_str();
+        let address = self.endpoint.to_string();
         let connect = |limit: Duration| {
-            let docker = match address.split_once("://") {
-                Some(("unix", path)) => {
-                    Docker::connect_with_unix(path, limit.as_secs(), API_DEFAULT_VERSION)
+            let (limit, version) = (limit.as_secs(), API_DEFAULT_VERSION);
+            let docker = match &self.endpoint {
+                Endpoint::Unix(_) => Docker::connect_with_unix(&address, limit, version),
+                Endpoint::Tcp(_) => Docker::connect_with_http(&address, limit, version),
+                Endpoint::Tls(_, Certificates { authority, certificate, key }) => {
+                    Docker::connect_with_ssl(&address, key, certificate, authority, limit, version)
                 }
-                _ => Docker::connect_with_http(address, limit.as_secs(), API_DEFAULT_VERSION),
+                Endpoint::Ssh(_) => Docker::connect_with_ssh(&address, limit, version, None),
             };
             docker.map_err(unavailable)
         };
@@ -109,8 +114,8 @@ impl Engine {
                 feature: format!("the API version 1.41: it speaks {version}"),
             });
         }
-        let info = self.call("describe itself", docker.info()).await?;
-        Ok(Connected { docker, patient: connect(LONG)?, info })
+        let features = self.ask(&docker).await?;
+        Ok(Connected { docker, patient: connect(LONG)?, features })
     }
 
     /// What the engine says of a sandbox's container.
@@ -121,7 +126,9 @@ impl Engine {
         let docker = self.docker().await?;
         let inspected = docker.inspect_container(sandbox.as_str(), None);
         let inspected = self.call("look at a container", inspected).await;
-        inspected.map_err(|error| gone_if_not_there(sandbox, error))
+        let mut container = inspected.map_err(|error| gone_if_not_there(sandbox, error))?;
+        self.features().await?.translate(&mut container);
+        Ok(container)
     }
 
     /// Waits for an answer, but not longer than allowed.
@@ -153,9 +160,18 @@ impl Engine {
             return RuntimeError::Timeout { action, limit: self.timeout };
         }
         match io_cause(&error).map(io::Error::kind) {
+            // What the library for TLS says.
+            Some(io::ErrorKind::InvalidData) => {
+                RuntimeError::Untrusted { endpoint, source: Box::new(error) }
+            }
             Some(io::ErrorKind::PermissionDenied) => RuntimeError::AccessDenied { endpoint },
             Some(_) => RuntimeError::Unavailable { endpoint, source: Box::new(error) },
             None => match error {
+                Error::DockerResponseServerError { status_code: 400, ref message }
+                    if message.contains("HTTPS server") =>
+                {
+                    RuntimeError::Untrusted { endpoint, source: Box::new(error) }
+                }
                 Error::SocketNotFoundError(_)
                 | Error::UnsupportedURISchemeError { .. }
                 | Error::HyperLegacyError { .. }
@@ -171,21 +187,16 @@ impl Engine {
 fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     let mut cause: Option<&'a (dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
+        if let Some(mut io) = error.downcast_ref::<io::Error>() {
+            // One that another one holds is not among the sources.
+            while let Some(inner) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
+                io = inner;
+            }
             return Some(io);
         }
         cause = error.source();
     }
     None
-}
-
-/// `name=seccomp,profile=default` becomes `seccomp`.
-fn security(options: &[String]) -> Vec<String> {
-    options
-        .iter()
-        .filter_map(|option| option.split(',').find_map(|part| part.strip_prefix("name=")))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// The HTTP status of an answer that refuses.

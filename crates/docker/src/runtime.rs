@@ -62,10 +62,13 @@ impl DockerRuntime {
             Some(404) => RuntimeError::ImageNotFound { image: image.clone() },
             _ => error,
         })?;
+        let engine = self.engine.features().await?;
         let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
         Ok(Surroundings {
-            image_volumes: volumes.into_iter().collect(),
-            cpus: self.engine.info().await?.ncpu.unwrap_or(1),
+            image_volumes: [volumes, engine.writable_paths()].concat(),
+            cpus: engine.cpus,
+            user_processes: engine.user_processes,
+            seccomp: self.inside.seccomp().await?,
             runner: self.inside.mounts(&spec.task).await?,
         })
     }
@@ -186,8 +189,8 @@ impl Runtime for DockerRuntime {
                 task: spec.task.clone(),
                 state: SandboxState::Stopped,
             }),
-            // 409: the name is taken, by the task's own container.
-            Err(error) if status(&error) == Some(409) => match self.find(&spec.task).await? {
+            // The name is taken, by the task's own container: engines say so in many ways.
+            Err(error @ RuntimeError::Engine { .. }) => match self.find(&spec.task).await? {
                 Some(there) => Ok(there),
                 None => Err(error),
             },
@@ -206,13 +209,14 @@ impl Runtime for DockerRuntime {
                 _ => error,
             })?;
         let container = self.engine.inspect(sandbox).await?;
-        let missing = verify::missing(
-            &self.home,
+        let asked = verify::Asked {
+            home: &self.home,
             spec,
-            &container,
-            self.engine.info().await?,
-            self.inside.place(),
-        );
+            engine: self.engine.features().await?,
+            seccomp: &self.inside.seccomp().await?,
+            runners: self.inside.place(),
+        };
+        let missing = verify::missing(&asked, &container);
         if !missing.is_empty() {
             self.remove(&spec.task).await?;
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });

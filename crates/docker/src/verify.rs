@@ -5,20 +5,27 @@ use std::path::Path;
 
 use armor_core::id::HomeId;
 use armor_core::sandbox::{Access, SandboxSpec};
-use bollard::models::{ContainerInspectResponse, HostConfig, SystemInfo};
+use bollard::models::{ContainerInspectResponse, HostConfig};
 
 use crate::container::{first_user, memory_bytes, nano_cpus, network_mode};
+use crate::features::Features;
 use crate::inside::{RunnerPlace, is_ours};
-use crate::seccomp;
+use crate::kernel::Confinement;
+
+/// What was asked for, and of whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) home: &'a HomeId,
+    pub(crate) spec: &'a SandboxSpec,
+    pub(crate) engine: &'a Features,
+    /// The option that puts the profile of system calls in force.
+    pub(crate) seccomp: &'a str,
+    pub(crate) runners: Option<&'a RunnerPlace>,
+}
 
 /// What is not in force, in words; nothing when all is.
-pub(crate) fn missing(
-    home: &HomeId,
-    spec: &SandboxSpec,
-    container: &ContainerInspectResponse,
-    engine: &SystemInfo,
-    runners: Option<&RunnerPlace>,
-) -> Vec<&'static str> {
+pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Vec<&'static str> {
+    let Asked { home, spec, engine, seccomp, runners } = *asked;
     let default = HostConfig::default();
     let host = container.host_config.as_ref().unwrap_or(&default);
     let user = container.config.as_ref().and_then(|config| config.user.as_deref());
@@ -26,20 +33,23 @@ pub(crate) fn missing(
         list.iter().flatten().any(|entry| entry == wanted)
     };
     let is_empty = |list: &Option<Vec<String>>| list.iter().flatten().next().is_none();
-    let seccomp_is_on = engine
-        .security_options
-        .iter()
-        .flatten()
-        .any(|option| option.contains("name=seccomp") && !option.contains("unconfined"));
     let has_runner = is_ours(container);
+    let pid = container.state.as_ref().and_then(|state| state.pid);
+    let by_kernel = pid.filter(|_| engine.runs_here).and_then(Confinement::of);
     let open_files = i64::from(spec.limits.open_files);
 
     let checks = [
         ("a user without privileges", user == Some(first_user(spec, has_runner).as_str())),
         ("privileged mode being off", host.privileged == Some(false)),
         ("all capabilities dropped", has(&host.cap_drop, "ALL") && is_empty(&host.cap_add)),
+        (
+            "what the kernel keeps it from",
+            by_kernel.is_none_or(|kernel| {
+                kernel.no_capabilities && kernel.no_new_privileges && kernel.filtered
+            }),
+        ),
         ("no-new-privileges", has(&host.security_opt, "no-new-privileges")),
-        ("the seccomp profile", seccomp_is_on && has(&host.security_opt, &seccomp::OPTION)),
+        ("the seccomp profile", engine.has_seccomp && has(&host.security_opt, seccomp)),
         ("a read-only root file system", host.readonly_rootfs == Some(true)),
         ("an init process", has_runner || host.init == Some(true)),
         ("a private IPC namespace", host.ipc_mode.as_deref() == Some("private")),
@@ -53,7 +63,7 @@ pub(crate) fn missing(
         ("the limit on swap", host.memory_swap == Some(memory_bytes(spec.limits))),
         (
             "the limit on processor time",
-            host.nano_cpus == Some(nano_cpus(spec.limits, engine.ncpu.unwrap_or(1))),
+            host.nano_cpus == Some(nano_cpus(spec.limits, engine.cpus)),
         ),
         (
             "the limit on open files",
@@ -119,7 +129,24 @@ mod tests {
 
     use super::*;
     use crate::container::{self, Surroundings};
+    use crate::features::Family;
     use crate::inside::{RunnerFolders, RunnerMounts};
+
+    const SECCOMP: &str = "seccomp={}";
+
+    fn engine(has_seccomp: bool) -> Features {
+        Features {
+            family: Family::Docker,
+            name: String::new(),
+            version: String::new(),
+            cgroup_version: String::new(),
+            security: Vec::new(),
+            has_seccomp,
+            user_processes: None,
+            cpus: 4,
+            runs_here: true,
+        }
+    }
 
     fn spec() -> SandboxSpec {
         SandboxSpec {
@@ -142,7 +169,8 @@ mod tests {
         spec: &SandboxSpec,
         runner: Option<RunnerMounts>,
     ) -> ContainerInspectResponse {
-        let surroundings = Surroundings { image_volumes: Vec::new(), cpus: 4, runner };
+        let seccomp = SECCOMP.to_owned();
+        let surroundings = Surroundings { cpus: 4, seccomp, runner, ..Surroundings::default() };
         let body = container::body(home, spec, &surroundings);
         let mounts = body.host_config.iter().flat_map(|host| host.mounts.iter().flatten());
         let mounts = mounts.map(|mount| MountPoint {
@@ -165,18 +193,20 @@ mod tests {
     fn each_part_that_is_not_in_force_is_missed() {
         let home = HomeId::parse("h1").unwrap();
         let spec = spec();
-        let seccomp = |profile: &str| SystemInfo {
-            security_options: Some(vec![format!("name=seccomp,profile={profile}")]),
-            ncpu: Some(4),
-            ..SystemInfo::default()
-        };
-        let engine = seccomp("default");
         let good = obedient(&home, &spec, None);
-        let missing = |home: &HomeId, spec: &SandboxSpec, container: &_, engine: &_| {
-            super::missing(home, spec, container, engine, None)
+        let missing = |container: &_, has_seccomp| {
+            let engine = engine(has_seccomp);
+            let asked = Asked {
+                home: &home,
+                spec: &spec,
+                engine: &engine,
+                seccomp: SECCOMP,
+                runners: None,
+            };
+            super::missing(&asked, container)
         };
-        assert_eq!(missing(&home, &spec, &good, &engine), Vec::<&str>::new());
-        assert_eq!(missing(&home, &spec, &good, &seccomp("unconfined")).len(), 1);
+        assert_eq!(missing(&good, true), Vec::<&str>::new());
+        assert_eq!(missing(&good, false), ["the seccomp profile"]);
 
         let weakenings: &[fn(&mut HostConfig)] = &[
             |host| host.privileged = Some(true),
@@ -204,7 +234,7 @@ mod tests {
         for (number, weaken) in weakenings.iter().enumerate() {
             let mut weaker = good.clone();
             weaken(weaker.host_config.as_mut().unwrap());
-            assert_eq!(missing(&home, &spec, &weaker, &engine).len(), 1, "weakening {number}");
+            assert_eq!(missing(&weaker, true).len(), 1, "weakening {number}");
         }
         let mut more = good.clone();
         let socket = MountPoint {
@@ -213,23 +243,19 @@ mod tests {
             ..MountPoint::default()
         };
         more.mounts.as_mut().unwrap().push(socket);
-        assert_eq!(missing(&home, &spec, &more, &engine), ["only the mounts that were asked for"]);
+        assert_eq!(missing(&more, true), ["only the mounts that were asked for"]);
         let mut other = good.clone();
         other.mounts.as_mut().unwrap()[0].source = Some("/another/home".to_owned());
-        assert_eq!(missing(&home, &spec, &other, &engine), ["only the mounts that were asked for"]);
+        assert_eq!(missing(&other, true), ["only the mounts that were asked for"]);
         let mut root = good;
         root.config.as_mut().unwrap().user = Some(String::new());
-        assert_eq!(missing(&home, &spec, &root, &engine), ["a user without privileges"]);
+        assert_eq!(missing(&root, true), ["a user without privileges"]);
     }
     #[test]
     fn a_runner_needs_its_own_mounts_and_no_others() {
         let home = HomeId::parse("h1").unwrap();
         let spec = spec();
-        let engine = SystemInfo {
-            security_options: Some(vec!["name=seccomp,profile=builtin".to_owned()]),
-            ncpu: Some(4),
-            ..SystemInfo::default()
-        };
+        let engine = engine(true);
         let folder = tempfile::tempdir().unwrap();
         let (ours, other) = (folder.path().join("ours"), folder.path().join("other"));
         let place = |files: std::path::PathBuf| {
@@ -237,7 +263,11 @@ mod tests {
         };
         let (ours, other) = (place(ours), place(other));
         let container = obedient(&home, &spec, Some(ours.mounts(&spec.task).unwrap()));
-        let found = |place| missing(&home, &spec, &container, &engine, place);
+        let found = |runners| {
+            let asked =
+                Asked { home: &home, spec: &spec, engine: &engine, seccomp: SECCOMP, runners };
+            missing(&asked, &container)
+        };
         assert_eq!(found(Some(&ours)), Vec::<&str>::new());
         assert_eq!(found(Some(&other)), ["only the mounts that were asked for"]);
         assert_eq!(found(None), ["only the mounts that were asked for"]);

@@ -17,6 +17,7 @@
 
 use std::io::Write;
 
+mod certificates;
 pub mod engine;
 mod home;
 mod host;
@@ -24,10 +25,11 @@ mod mcp;
 mod private_engine;
 mod repository;
 
+pub use certificates::write_certificates;
 pub use home::Home;
 pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};
-pub use private_engine::PrivateEngine;
+pub use private_engine::{EngineProgram, PrivateEngine};
 pub use repository::{Repository, git};
 
 /// Ends a test early, loudly, when there is no engine.
@@ -40,11 +42,11 @@ macro_rules! require_engine {
     };
 }
 
-/// Ends a test early, loudly, where it cannot have an engine of its own.
+/// Ends a test early, loudly, where it cannot have an engine of its own: `Dockerd` or `Podman`.
 #[macro_export]
 macro_rules! require_private_engine {
-    () => {
-        if !$crate::PrivateEngine::is_possible() || !$crate::engine::is_there().await {
+    ($program:ident) => {
+        if !$crate::EngineProgram::$program.is_there() || !$crate::engine::is_there().await {
             return;
         }
     };
@@ -68,6 +70,11 @@ pub fn python() -> Option<String> {
 /// Says that a test is skipped, or fails it where none may be.
 pub(crate) fn skipped(why: &str) {
     assert!(variable("TESTKIT_SKIP_NOTHING").is_none(), "{why}");
+    skipped_here(why);
+}
+
+/// Says that a test is skipped where it is not expected to run.
+pub(crate) fn skipped_here(why: &str) {
     // Past the capture of a test's output, which hides what a test that passes says.
     let _said = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }

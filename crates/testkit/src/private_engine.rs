@@ -1,7 +1,8 @@
 //! An engine of a test's own, which it may stop, kill, hold still and start again.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,46 +16,96 @@ use crate::engine;
 /// How long the engine may take for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A `dockerd` with folders and a socket of its own, and the tests' image on it. It has no bridge, and
-/// leaves the machine's packet filter alone, so sandboxes on it have the network `none`. When it is
-/// dropped, it ends, and so does everything that it started.
+/// The programs that can be an engine of a test's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineProgram {
+    /// Docker Engine.
+    Dockerd,
+    /// Podman with its Docker API.
+    Podman,
+}
+
+impl EngineProgram {
+    /// Whether this machine can run one: it takes root, and the program.
+    pub fn is_there(self) -> bool {
+        if !rustix::process::geteuid().is_root() {
+            crate::skipped_here("an engine of a test's own needs root");
+            return false;
+        }
+        let version = Command::new(self.name()).arg("--version").stdout(Stdio::null()).status();
+        let is_there = version.is_ok_and(|status| status.success());
+        if !is_there {
+            crate::skipped(&format!("the program {} is missing", self.name()));
+        }
+        is_there
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Dockerd => "dockerd",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// An engine with folders and a socket of its own, and the tests' image on it. Docker's has no bridge,
+/// and leaves the machine's packet filter alone, so sandboxes on it have the network `none`. When it
+/// is dropped, it ends, and so does everything that it started.
 #[derive(Debug)]
 pub struct PrivateEngine {
+    program: EngineProgram,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
     daemon: Option<Child>,
 }
 
 impl PrivateEngine {
-    /// Whether this machine can run one: it takes root, and the program.
-    pub fn is_possible() -> bool {
-        let is_there = Command::new("dockerd")
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        let can = rustix::process::geteuid().is_root() && is_there;
-        if !can {
-            crate::skipped("an engine of a test's own needs root and the program dockerd");
-        }
-        can
+    /// Starts Docker Engine with further arguments, and waits until it answers.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::start_in(new_folder(), EngineProgram::Dockerd, arguments).await
     }
 
-    /// Starts one with further arguments, and waits until it answers.
-    pub async fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("armor-engine-").tempdir().unwrap();
+    /// Starts Podman.
+    pub async fn podman() -> Self {
+        Self::start_in(new_folder(), EngineProgram::Podman, Vec::new()).await
+    }
+
+    /// Starts Docker Engine at an address of the loopback, too, where it takes who has a certificate of
+    /// [`Self::certificates`]. Gives the address.
+    pub async fn over_tls() -> (Self, String) {
+        let folder = new_folder();
+        let certificates = folder.path().join("certificates");
+        crate::write_certificates(&certificates);
+        let file = |name: &str| certificates.join(name).display().to_string();
+        // Somebody else could take it in between; then the engine says so and the test fails.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("tcp://127.0.0.1:{port}");
+        let arguments = vec![
+            format!("--host={address}"),
+            "--tlsverify".to_owned(),
+            format!("--tlscacert={}", file("ca.pem")),
+            format!("--tlscert={}", file("server.pem")),
+            format!("--tlskey={}", file("server-key.pem")),
+        ];
+        (Self::start_in(folder, EngineProgram::Dockerd, arguments).await, address)
+    }
+
+    async fn start_in(
+        folder: tempfile::TempDir,
+        program: EngineProgram,
+        arguments: Vec<String>,
+    ) -> Self {
         fs::write(folder.path().join("daemon.json"), "{}").unwrap();
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut engine = Self { folder, arguments, daemon: None };
+        let mut engine = Self { program, folder, arguments, daemon: None };
         engine.start_again().await;
         engine::pass_image_on(&engine.docker()).await;
         engine
     }
 
-    /// Its folder, for what else a test needs for it.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The folder of the certificates for who calls it over TLS.
+    pub fn certificates(&self) -> PathBuf {
+        self.path("certificates")
     }
 
     /// Its address.
@@ -84,12 +135,8 @@ impl PrivateEngine {
     pub async fn start_again(&mut self) {
         assert!(self.daemon.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let path = |name: &str| self.path(name).display().to_string();
-        let daemon = Command::new("dockerd")
-            .args(["--host", &self.host(), "--config-file", &path("daemon.json")])
-            .args(["--data-root", &path("data"), "--exec-root", &path("run")])
-            .args(["--pidfile", &path("pid"), "--storage-driver", "vfs"])
-            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+        let daemon = Command::new(self.program.name())
+            .args(self.own_arguments())
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -101,6 +148,35 @@ impl PrivateEngine {
             let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn own_arguments(&self) -> Vec<String> {
+        let path = |name: &str| self.path(name).display().to_string();
+        match self.program {
+            EngineProgram::Dockerd => vec![
+                format!("--host={}", self.host()),
+                format!("--config-file={}", path("daemon.json")),
+                format!("--data-root={}", path("data")),
+                format!("--exec-root={}", path("run")),
+                format!("--pidfile={}", path("pid")),
+                "--storage-driver=vfs".to_owned(),
+                "--bridge=none".to_owned(),
+                "--iptables=false".to_owned(),
+                "--ip6tables=false".to_owned(),
+            ],
+            EngineProgram::Podman => vec![
+                format!("--root={}", path("data")),
+                format!("--runroot={}", path("run")),
+                format!("--tmpdir={}", path("tmp")),
+                format!("--network-config-dir={}", path("networks")),
+                "--storage-driver=vfs".to_owned(),
+                "--cgroup-manager=cgroupfs".to_owned(),
+                "system".to_owned(),
+                "service".to_owned(),
+                "--time=0".to_owned(),
+                self.host(),
+            ],
         }
     }
 
@@ -136,7 +212,7 @@ impl PrivateEngine {
     }
 
     fn socket(&self) -> PathBuf {
-        self.path("docker.sock")
+        self.path("engine.sock")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -172,6 +248,10 @@ impl PrivateEngine {
             let _unmounted = unmount(target, UnmountFlags::DETACH);
         }
     }
+}
+
+fn new_folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("armor-engine-").tempdir().unwrap()
 }
 
 impl Drop for PrivateEngine {

@@ -7,7 +7,8 @@ use armor::task::Task;
 use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, LifecycleError};
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::ExecutionStatus;
-use armor_testkit::{Home, PrivateEngine, require_private_engine};
+use armor_core::sandbox::RuntimeError;
+use armor_testkit::{Home, PrivateEngine, require_private_engine, write_certificates};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,7 @@ async fn fails(armor: &Armor, task: &Task) -> Code {
 
 #[tokio::test]
 async fn engine_one_that_is_restarted_ends_a_command_and_the_task_goes_on() {
-    require_private_engine!();
+    require_private_engine!(Dockerd);
     let mut engine = PrivateEngine::start(&[]).await;
     let home = home_on(&engine);
     let armor = open(&home).await;
@@ -70,7 +71,7 @@ async fn engine_one_that_is_restarted_ends_a_command_and_the_task_goes_on() {
 
 #[tokio::test]
 async fn engine_one_that_keeps_containers_alive_is_restarted_under_a_command_that_goes_on() {
-    require_private_engine!();
+    require_private_engine!(Dockerd);
     let mut engine = PrivateEngine::start(&["--live-restore"]).await;
     let home = home_on(&engine);
     let armor = open(&home).await;
@@ -98,7 +99,7 @@ async fn engine_one_that_keeps_containers_alive_is_restarted_under_a_command_tha
 
 #[tokio::test]
 async fn engine_one_that_is_killed_without_a_word_loses_no_task() {
-    require_private_engine!();
+    require_private_engine!(Dockerd);
     let mut engine = PrivateEngine::start(&[]).await;
     let home = home_on(&engine);
     let armor = open(&home).await;
@@ -113,7 +114,7 @@ async fn engine_one_that_is_killed_without_a_word_loses_no_task() {
 
 #[tokio::test]
 async fn engine_one_that_hangs_is_given_up_in_bounded_time_and_the_task_goes_on() {
-    require_private_engine!();
+    require_private_engine!(Dockerd);
     let engine = PrivateEngine::start(&[]).await;
     let home = home_on(&engine);
     let armor = open(&home).await;
@@ -146,7 +147,7 @@ async fn engine_one_that_hangs_is_given_up_in_bounded_time_and_the_task_goes_on(
 
 #[tokio::test]
 async fn engine_one_that_is_slow_is_waited_for() {
-    require_private_engine!();
+    require_private_engine!(Dockerd);
     let engine = PrivateEngine::start(&[]).await;
     let home = home_on(&engine).with("ARMOR_ENGINE_TIMEOUT_SECONDS", "60");
     let armor = open(&home).await;
@@ -173,7 +174,7 @@ async fn engine_one_that_is_slow_is_waited_for() {
 
 #[tokio::test]
 async fn engine_one_that_is_killed_while_a_sandbox_is_made_leaves_one_sandbox_in_the_end() {
-    require_private_engine!();
+    require_private_engine!(Dockerd);
     let mut engine = PrivateEngine::start(&[]).await;
     let home = home_on(&engine);
     let armor = open(&home).await;
@@ -205,5 +206,81 @@ async fn engine_one_that_is_killed_while_a_sandbox_is_made_leaves_one_sandbox_in
         armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
         assert!(armor.lifecycle().runtime().list().await.unwrap().is_empty());
     }
+    armor.close().await;
+}
+
+// R58
+#[tokio::test]
+async fn engine_one_over_tls_is_used_by_who_has_its_certificates_and_by_nobody_else() {
+    require_private_engine!(Dockerd);
+    let (engine, address) = PrivateEngine::over_tls().await;
+    let certificates = engine.certificates().display().to_string();
+    let home = Home::new()
+        .with("ARMOR_ENGINE_HOST", &address)
+        .with("ARMOR_ENGINE_CERTIFICATES", certificates);
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    assert_eq!(sh(&armor, &task, "cat one.txt").await, "one");
+    let info = armor.lifecycle().runtime().probe().await.unwrap();
+    assert_eq!((info.endpoint, info.outlives_us), (address.clone(), false));
+    armor.close().await;
+
+    let strangers = tempfile::tempdir().unwrap();
+    write_certificates(strangers.path());
+    let others = strangers.path().display().to_string();
+    for home in [
+        home.with("ARMOR_ENGINE_CERTIFICATES", others),
+        Home::new().with("ARMOR_ENGINE_HOST", &address),
+    ] {
+        let armor = open(&home).await;
+        let refused = armor.lifecycle().runtime().probe().await.unwrap_err();
+        assert!(matches!(refused, RuntimeError::Untrusted { .. }), "{refused:?}");
+        armor.close().await;
+    }
+}
+
+// R58: as `docker context create` leaves it.
+#[tokio::test]
+async fn engine_one_that_a_docker_context_names_is_found_with_its_certificates() {
+    require_private_engine!(Dockerd);
+    let (engine, address) = PrivateEngine::over_tls().await;
+    let home = Home::new().with("DOCKER_CONTEXT", "far");
+    let contexts = home.user().join(".docker/contexts");
+    let (meta, tls) = (contexts.join("meta/0af1"), contexts.join("tls/0af1/docker"));
+    std::fs::create_dir_all(&meta).unwrap();
+    let content = format!(
+        r#"{{"Name":"far","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{address}","SkipTLSVerify":false}}}}}}"#
+    );
+    std::fs::write(meta.join("meta.json"), content).unwrap();
+    std::fs::create_dir_all(&tls).unwrap();
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        std::fs::copy(engine.certificates().join(name), tls.join(name)).unwrap();
+    }
+    let armor = open(&home).await;
+    assert_eq!(armor.lifecycle().runtime().probe().await.unwrap().endpoint, address);
+    armor.close().await;
+}
+
+// R58: a task's life on Podman, through its Docker API.
+#[tokio::test]
+async fn engine_podman_is_one_like_others() {
+    require_private_engine!(Podman);
+    let engine = PrivateEngine::podman().await;
+    let home = home_on(&engine).with("ARMOR_ENGINE_TIMEOUT_SECONDS", "60");
+    let armor = open(&home).await;
+    let info = armor.lifecycle().runtime().probe().await.unwrap();
+    assert_eq!((info.name.as_str(), info.outlives_us), ("Podman", true));
+    let repository = home.repository();
+    let task = attached(&armor, &repository).await;
+    assert_eq!(sh(&armor, &task, "cat one.txt; echo kept > file").await, "one");
+    let sandbox = armor.lifecycle().runtime().find(&task.id).await.unwrap().unwrap();
+    engine.docker().kill_container(sandbox.id.as_str(), None).await.unwrap();
+    assert_eq!(sh(&armor, &task, "cat file").await, "kept\n");
+    let closed = sh(&armor, &task, "grep -E 'CapBnd|NoNewPrivs|Seccomp:' /proc/self/status").await;
+    assert_eq!(closed, "CapBnd:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n");
+    let figures = armor.lifecycle().figures(Duration::from_millis(100)).await.unwrap();
+    assert!(figures[0].memory_bytes > 0 && figures[0].pids > 0, "{figures:?}");
+    armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    assert!(armor.lifecycle().runtime().belongings().await.unwrap().is_empty());
     armor.close().await;
 }

@@ -29,7 +29,7 @@ impl Place {
     pub(super) async fn new() -> Outcome<Self> {
         let (home, ids) = (Home::new(), RandomIds::default());
         let label = ids.home_id(SystemClock.now());
-        let endpoint = Endpoint::discover("", &home.environment())?;
+        let endpoint = Endpoint::discover("", None, &home.environment())?;
         let engine = Arc::new(Engine::new(endpoint, Duration::from_mins(1)));
         let files = home.user().join("runners");
         let runners = RunnerFolders { trash: files.join("trash"), files };

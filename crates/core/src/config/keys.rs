@@ -106,6 +106,13 @@ pub static KEYS: &[Key] = &[
         "What survives a loss of power: all that was acknowledged, or all but the last moments.",
     ),
     key(
+        "engine.certificates",
+        OptionalPath,
+        "",
+        UserOnly,
+        "The folder with ca.pem, cert.pem and key.pem for an engine over TLS; empty: DOCKER_CERT_PATH, or the docker context's.",
+    ),
+    key(
         "engine.host",
         Text,
         "",

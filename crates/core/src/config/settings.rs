@@ -71,6 +71,9 @@ pub enum Durability {
 /// `[engine]`
 #[derive(Debug, Clone, Deserialize)]
 pub struct EngineSettings {
+    /// The folder of the certificates for an engine over TLS.
+    #[serde(deserialize_with = "unless_empty")]
+    pub certificates: Option<PathBuf>,
     /// The engine's address; empty for the usual ones.
     pub host: String,
     /// How long to wait for one answer, in seconds.

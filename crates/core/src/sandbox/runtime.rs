@@ -37,6 +37,14 @@ pub enum RuntimeError {
         /// The address that was tried.
         endpoint: String,
     },
+    /// The engine and we did not prove to each other who we are.
+    #[error("no agreement over TLS with the container engine at {endpoint}")]
+    Untrusted {
+        /// The address that was tried.
+        endpoint: String,
+        /// What one side said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The engine cannot give what a sandbox needs.
     #[error("the container engine lacks {feature}")]
     TooOld {
@@ -114,7 +122,9 @@ pub enum RuntimeError {
 impl Diagnostic for RuntimeError {
     fn code(&self) -> Code {
         match self {
-            Self::Unavailable { .. } | Self::AccessDenied { .. } => Code::EngineUnavailable,
+            Self::Unavailable { .. } | Self::AccessDenied { .. } | Self::Untrusted { .. } => {
+                Code::EngineUnavailable
+            }
             Self::TooOld { .. } => Code::EngineTooOld,
             Self::Unsupported { .. } => Code::EngineUnsupported,
             Self::Timeout { .. } => Code::EngineTimeout,
@@ -132,6 +142,7 @@ impl Diagnostic for RuntimeError {
         Some(match self {
             Self::Unavailable { .. } => "Install and start Docker Engine (on Debian: `apt-get install docker.io`, then `systemctl start docker`), or set DOCKER_HOST to an engine that runs. `armor doctor` checks it.".to_owned(),
             Self::AccessDenied { .. } => "Add your user to the group `docker` and log in again, or use a rootless engine through DOCKER_HOST.".to_owned(),
+            Self::Untrusted { .. } => "Name the folder with ca.pem, cert.pem and key.pem for this engine: `engine.certificates`, or DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH. Check that they have not expired.".to_owned(),
             Self::TooOld { .. } => "Use Docker Engine 20.10 or newer.".to_owned(),
             Self::Unsupported { next_step, .. } => (*next_step).to_owned(),
             Self::Timeout { .. } => "Look at the engine's own log (`journalctl -u docker`), restart it if it hangs, and try again: the task is unharmed.".to_owned(),

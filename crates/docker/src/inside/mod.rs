@@ -18,6 +18,8 @@ use bollard::models::ContainerInspectResponse;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::Engine;
+use crate::features::Family;
+use crate::seccomp;
 
 pub(crate) use command::{Outcome, noted_end};
 use entrance::{Entrances, whose};
@@ -57,8 +59,28 @@ impl Inside {
 
     /// Whether new sandboxes get a runner.
     pub(crate) async fn is_possible(&self) -> Result<bool, RuntimeError> {
-        let suits = place::suits(self.engine.endpoint(), self.engine.info().await?);
-        Ok(self.place.is_some() && suits)
+        Ok(self.place.is_some() && self.engine.features().await?.runs_here)
+    }
+
+    /// The option of the engine's API that puts the profile of system calls in force.
+    pub(crate) async fn seccomp(&self) -> Result<String, RuntimeError> {
+        if self.engine.features().await?.family != Family::Podman {
+            return Ok(format!("seccomp={}", *seccomp::PROFILE));
+        }
+        // That takes the name of a file on its machine.
+        match &self.place {
+            Some(place) if self.engine.endpoint().is_local() => {
+                let written = place.profile().map_err(|source| RuntimeError::Engine {
+                    action: "put the profile of system calls in place",
+                    source: Box::new(source),
+                });
+                Ok(format!("seccomp={}", written?.display()))
+            }
+            _ => Err(RuntimeError::Unsupported {
+                feature: "a profile of system calls, which Podman takes from a file of its own machine",
+                next_step: "Use a Podman of this machine, or Docker Engine.",
+            }),
+        }
     }
 
     /// Where the files of runners are.

@@ -1,17 +1,16 @@
 //! Where the runner's program and its sockets are on the host, and which sandboxes can have it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use armor_core::id::TaskId;
 use armor_core::sandbox::{NetworkMode, RuntimeError, UserIds, paths};
 use armor_runner::{Program, SOCKET};
-use bollard::models::{ContainerInspectResponse, SystemInfo};
-use rustix::system::uname;
+use bollard::models::ContainerInspectResponse;
 
-use crate::Endpoint;
+use crate::seccomp;
 
 /// The program, inside every sandbox that has it.
 pub(crate) const PROGRAM: &str = "/run/armor/runner";
@@ -59,6 +58,21 @@ impl RunnerPlace {
         let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&shared);
         made.map_err(|source| failed(ACTION, source))?;
         Ok(RunnerMounts { program: program.path().to_owned(), shared })
+    }
+
+    /// Puts the profile of system calls in its place, for an engine that takes it from there.
+    pub(crate) fn profile(&self) -> io::Result<PathBuf> {
+        let path = self.root.join(format!("seccomp-{:016x}.json", seccomp::digest()));
+        let profile = seccomp::PROFILE.as_bytes();
+        if fs::read(&path).is_ok_and(|there| there == profile) {
+            return Ok(path);
+        }
+        fs::create_dir_all(&self.root)?;
+        // Beside its place, so that nobody ever reads half of it.
+        let mut new = tempfile::NamedTempFile::new_in(&self.root)?;
+        new.write_all(profile)?;
+        new.persist(&path)?;
+        Ok(path)
     }
 
     /// The folder of a task's socket on the host.
@@ -139,26 +153,6 @@ impl RunnerPlace {
 
 fn failed(action: &'static str, source: io::Error) -> RuntimeError {
     RuntimeError::Engine { action, source: Box::new(source) }
-}
-
-/// Whether sandboxes on this engine can have the runner: it runs on this machine, under this kernel,
-/// sees the same files, and its users are this machine's.
-pub(crate) fn suits(endpoint: &Endpoint, engine: &SystemInfo) -> bool {
-    let here = uname();
-    let release = here.release().to_str().ok();
-    let machine = here.machine().to_str().ok();
-    let maps_users = engine
-        .security_options
-        .iter()
-        .flatten()
-        .any(|option| option.contains("name=rootless") || option.contains("name=userns"));
-    endpoint.as_str().starts_with("unix://")
-        && !maps_users
-        && engine.os_type.as_deref() == Some("linux")
-        && engine.kernel_version.as_deref() == release
-        && engine.architecture.as_deref() == machine
-        // Its engine runs in a virtual machine, which may have the same kernel.
-        && engine.operating_system.as_deref() != Some("Docker Desktop")
 }
 
 impl RunnerMounts {

@@ -79,7 +79,7 @@ impl Place {
     fn make(has_runner: bool) -> Self {
         let ids = RandomIds::default();
         let home = ids.home_id(SystemClock.now());
-        let endpoint = Endpoint::discover("", &Environment::of_process()).unwrap();
+        let endpoint = Endpoint::discover("", None, &Environment::of_process()).unwrap();
         let engine = Arc::new(Engine::new(endpoint, Duration::from_mins(1)));
         let folder = tempfile::tempdir().unwrap();
         let path = |name| folder.path().join(name);

@@ -1,0 +1,237 @@
+//! What an engine is and what it can, found out when it first answers. What sets the kinds of engines
+//! apart stands here, and nowhere else (R58).
+
+use bollard::models::{ContainerInspectResponse, SystemInfo, SystemVersion};
+use rustix::process::{Resource, getrlimit};
+use rustix::system::uname;
+
+use crate::Endpoint;
+use crate::kernel::Confinement;
+
+/// The kinds of engines that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Docker Engine, also rootless.
+    Docker,
+    /// Docker Desktop: an engine in a virtual machine that sees this machine's files.
+    Desktop,
+    /// Podman, through its Docker API.
+    Podman,
+}
+
+/// What an engine is and can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Features {
+    pub(crate) family: Family,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) cgroup_version: String,
+    /// Its security options, such as `seccomp`.
+    pub(crate) security: Vec<String>,
+    pub(crate) has_seccomp: bool,
+    /// How many processes of one user to ask for; none where the engine asks for nothing by itself.
+    pub(crate) user_processes: Option<i64>,
+    /// How many processors it has.
+    pub(crate) cpus: i64,
+    /// Whether a program of ours in its containers is one of this machine, that this machine's files
+    /// and users mean the same to.
+    pub(crate) runs_here: bool,
+}
+
+impl Features {
+    pub(crate) fn of(endpoint: &Endpoint, info: &SystemInfo, version: &SystemVersion) -> Self {
+        let family = family(info, version);
+        let options = info.security_options.as_deref().unwrap_or_default();
+        let has_seccomp = options
+            .iter()
+            .any(|option| option.contains("name=seccomp") && !option.contains("unconfined"));
+        Self {
+            family,
+            name: name(family, version),
+            version: version.version.clone().unwrap_or_default(),
+            cgroup_version: info.cgroup_version.map(|v| v.to_string()).unwrap_or_default(),
+            security: options.iter().filter_map(|option| security(option)).collect(),
+            has_seccomp,
+            user_processes: if family == Family::Podman { user_processes() } else { None },
+            cpus: info.ncpu.unwrap_or(1),
+            runs_here: runs_here(endpoint, family, info),
+        }
+    }
+}
+
+impl Features {
+    /// Folders that the engine makes writable under a root that is not, in memory: they need a size.
+    pub(crate) fn writable_paths(&self) -> Vec<String> {
+        match self.family {
+            Family::Podman => vec!["/run".to_owned(), "/var/tmp".to_owned()],
+            Family::Docker | Family::Desktop => Vec::new(),
+        }
+    }
+
+    /// Puts what an engine says of a container into the words of Docker Engine.
+    pub(crate) fn translate(&self, container: &mut ContainerInspectResponse) {
+        let host = container.host_config.as_mut();
+        let Some(host) = host.filter(|_| self.family == Family::Podman) else { return };
+        for limit in host.ulimits.iter_mut().flatten() {
+            limit.name = limit.name.take().map(|name| match name.strip_prefix("RLIMIT_") {
+                Some(name) => name.to_ascii_lowercase(),
+                None => name,
+            });
+        }
+        // Others could join it, but it is the container's own.
+        if host.ipc_mode.as_deref() == Some("shareable") {
+            host.ipc_mode = Some("private".to_owned());
+        }
+        // It has the name of the network's kind in its place.
+        let networks = container.network_settings.as_ref().and_then(|all| all.networks.as_ref());
+        if let Some(name) = networks.and_then(|networks| networks.keys().next())
+            && host.network_mode.as_deref() == Some("bridge")
+        {
+            host.network_mode = Some(name.clone());
+        }
+        if host.pid_mode.as_deref() == Some("private") {
+            host.pid_mode = None;
+        }
+        // It lists what it dropped. Whether that is all of them, the kernel knows.
+        let pid = container.state.as_ref().and_then(|state| state.pid);
+        if pid.and_then(Confinement::of).is_some_and(|of_it| of_it.no_capabilities) {
+            host.cap_drop = Some(vec!["ALL".to_owned()]);
+        }
+    }
+}
+
+fn family(info: &SystemInfo, version: &SystemVersion) -> Family {
+    let is_podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
+    if is_podman {
+        Family::Podman
+    } else if info.operating_system.as_deref() == Some("Docker Desktop") {
+        Family::Desktop
+    } else {
+        Family::Docker
+    }
+}
+
+fn name(family: Family, version: &SystemVersion) -> String {
+    let platform = version.platform.as_ref().map(|platform| platform.name.as_str());
+    match (family, platform) {
+        // Its platform is that of the machine.
+        (Family::Podman, _) => "Podman".to_owned(),
+        (Family::Desktop, _) => "Docker Desktop".to_owned(),
+        (Family::Docker, Some(platform)) if !platform.is_empty() => platform.to_owned(),
+        (Family::Docker, _) => "Docker Engine".to_owned(),
+    }
+}
+
+/// `name=seccomp,profile=default` becomes `seccomp`.
+fn security(option: &str) -> Option<String> {
+    option.split(',').find_map(|part| part.strip_prefix("name=")).map(str::to_owned)
+}
+
+/// It runs on this machine, under this kernel, sees the same files, and its users are this machine's.
+fn runs_here(endpoint: &Endpoint, family: Family, info: &SystemInfo) -> bool {
+    let here = uname();
+    let release = here.release().to_str().ok();
+    let machine = here.machine().to_str().ok();
+    let maps_users = info
+        .security_options
+        .iter()
+        .flatten()
+        .any(|option| option.contains("name=rootless") || option.contains("name=userns"));
+    endpoint.is_local()
+        && !maps_users
+        // That runs in a virtual machine, which may have the same kernel.
+        && family != Family::Desktop
+        && info.os_type.as_deref() == Some("linux")
+        && info.kernel_version.as_deref() == release
+        && info.architecture.as_deref().map(kernels_name) == machine
+}
+
+/// As many as there can be. Podman asks for a million unless told, which not every machine grants.
+fn user_processes() -> Option<i64> {
+    let numbers = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok()?;
+    let granted = getrlimit(Resource::Nproc).maximum.unwrap_or(numbers);
+    i64::try_from(granted.min(numbers)).ok()
+}
+
+/// An architecture as the kernel calls it. Podman has the names of Go.
+fn kernels_name(architecture: &str) -> &str {
+    match architecture {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        same => same,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use armor_core::config::Environment;
+    use bollard::models::SystemVersionComponents;
+
+    use super::*;
+
+    fn version(component: &str) -> SystemVersion {
+        let component = SystemVersionComponents {
+            name: component.to_owned(),
+            ..SystemVersionComponents::default()
+        };
+        SystemVersion { components: Some(vec![component]), ..SystemVersion::default() }
+    }
+
+    /// An engine on this machine.
+    fn info() -> SystemInfo {
+        let here = uname();
+        SystemInfo {
+            os_type: Some("linux".to_owned()),
+            kernel_version: here.release().to_str().ok().map(str::to_owned),
+            architecture: here.machine().to_str().ok().map(str::to_owned),
+            security_options: Some(vec!["name=seccomp,profile=default".to_owned()]),
+            ..SystemInfo::default()
+        }
+    }
+
+    fn features(address: &str, info: &SystemInfo, component: &str) -> Features {
+        let endpoint = Endpoint::discover(address, None, &Environment::default()).unwrap();
+        Features::of(&endpoint, info, &version(component))
+    }
+
+    const SOCKET: &str = "unix:///run/engine.sock";
+
+    // R58
+    #[test]
+    fn kinds_of_engines_are_told_apart() {
+        let docker = features(SOCKET, &info(), "Engine");
+        assert_eq!((docker.family, docker.name.as_str()), (Family::Docker, "Docker Engine"));
+        assert!(docker.runs_here && docker.has_seccomp);
+        assert_eq!(docker.security, ["seccomp"]);
+        let podman = features(SOCKET, &info(), "Podman Engine");
+        assert_eq!((podman.family, podman.name.as_str()), (Family::Podman, "Podman"));
+        let system = Some("Docker Desktop".to_owned());
+        let desktop =
+            features(SOCKET, &SystemInfo { operating_system: system, ..info() }, "Engine");
+        assert_eq!((desktop.family, desktop.runs_here), (Family::Desktop, false));
+    }
+
+    #[test]
+    fn our_program_runs_only_under_this_kernel_over_a_socket_with_our_users() {
+        let runs = |address: &str, info: &SystemInfo| features(address, info, "Engine").runs_here;
+        assert!(runs(SOCKET, &info()));
+        assert!(!runs("tcp://127.0.0.1:2376", &info()));
+        assert!(!runs("ssh://far", &info()));
+        let kernel = Some("6.1.0-other".to_owned());
+        assert!(!runs(SOCKET, &SystemInfo { kernel_version: kernel, ..info() }));
+        let machine = Some("riscv64".to_owned());
+        assert!(!runs(SOCKET, &SystemInfo { architecture: machine, ..info() }));
+        let rootless = Some(vec!["name=seccomp".to_owned(), "name=rootless".to_owned()]);
+        assert!(!runs(SOCKET, &SystemInfo { security_options: rootless, ..info() }));
+    }
+
+    #[test]
+    fn an_engine_without_a_filter_is_known() {
+        let options = |options: &[&str]| {
+            let options = options.iter().map(|option| (*option).to_owned()).collect();
+            features(SOCKET, &SystemInfo { security_options: Some(options), ..info() }, "Engine")
+        };
+        assert!(!options(&[]).has_seccomp);
+        assert!(!options(&["name=seccomp,profile=unconfined"]).has_seccomp);
+    }
+}
