@@ -18,10 +18,15 @@ pub(crate) fn run(filter: &[&str]) -> Outcome {
         return Err(NO_ENGINE.to_owned());
     }
     let python = tools::python_with_mcp()?;
+    let has_programs = tools::programs()?;
     // First, so that no test waits for it.
     images::ensure()?;
+    let mut tests = cargo();
+    if !has_programs {
+        tests.env("TESTKIT_FEWER_PROGRAMS", "1");
+    }
     process::run(
-        cargo()
+        tests
             .args(["test", "--workspace", "--locked"])
             .args(filter)
             .env("TESTKIT_PYTHON", python)

@@ -1,6 +1,6 @@
 //! Tools that are built once a machine, when they are first needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::process::{self, cache, cargo};
@@ -37,6 +37,39 @@ fn cargo_tool(name: &str, version: &str) -> Result<Command, String> {
         )?;
     }
     Ok(Command::new(binary))
+}
+
+/// Programs that some tests drive, and the packages of Debian that they come from.
+const PROGRAMS: &[(&str, &str)] =
+    &[("/usr/bin/podman", "podman"), ("/usr/sbin/sshd", "openssh-server")];
+
+/// Installs the programs that some tests drive, where that changes nobody's machine: as root on a Debian
+/// that runs no services by itself, such as a container or a machine of CI. False where they are missing
+/// and were not installed.
+pub(crate) fn programs() -> Result<bool, String> {
+    let missing = PROGRAMS.iter().filter(|(program, _)| !Path::new(program).exists());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(true);
+    }
+    let is_ours = rustix::process::geteuid().is_root()
+        && Path::new("/usr/bin/apt-get").exists()
+        && !Path::new("/run/systemd/system").exists();
+    if !is_ours {
+        let packages = packages.join(" ");
+        eprintln!(
+            "Some tests are skipped. On Debian, `apt-get install {packages}` brings what they need."
+        );
+        return Ok(false);
+    }
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+        apt
+    };
+    process::run(apt().arg("update"))?;
+    process::run(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages))?;
+    Ok(true)
 }
 
 /// A Python with the independent MCP client, in an environment of its own.

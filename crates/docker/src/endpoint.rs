@@ -8,6 +8,8 @@ use armor_core::config::Environment;
 use armor_core::error::{Code, Diagnostic};
 use serde_json::Value;
 
+use crate::SshAddress;
+
 /// How an engine is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
@@ -18,7 +20,7 @@ pub enum Endpoint {
     /// By an address, over TLS, each side proving who it is.
     Tls(String, Certificates),
     /// By a machine's `docker` program, over ssh, as the user's own configuration of ssh says.
-    Ssh(String),
+    Ssh(SshAddress),
 }
 
 /// The files by which an engine and who calls it know each other.
@@ -124,7 +126,7 @@ impl Endpoint {
                 Ok(Self::Tls(rest.to_owned(), Certificates::in_folder(folder)?))
             }
             ("tcp" | "http", None) => Ok(Self::Tcp(rest.to_owned())),
-            ("ssh", _) => Ok(Self::Ssh(rest.to_owned())),
+            ("ssh", _) => SshAddress::parse(rest).map(Self::Ssh).ok_or_else(unknown),
             _ => Err(unknown()),
         }
     }
@@ -140,7 +142,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(address) | Self::Tls(address, _) => write!(f, "tcp://{address}"),
-            Self::Ssh(address) => write!(f, "ssh://{address}"),
+            Self::Ssh(address) => address.fmt(f),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use crate::endpoint::{Certificates, Endpoint};
 use crate::exec::gone_if_not_there;
 use crate::features::Features;
+use crate::ssh;
 
 /// The API of Docker Engine 20.10, the oldest that the tests run on.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -102,7 +103,7 @@ impl Engine {
                 Endpoint::Tls(_, Certificates { authority, certificate, key }) => {
                     Docker::connect_with_ssl(&address, key, certificate, authority, limit, version)
                 }
-                Endpoint::Ssh(_) => Docker::connect_with_ssh(&address, limit, version, None),
+                Endpoint::Ssh(far) => ssh::connect(far, limit, version),
             };
             docker.map_err(unavailable)
         };

@@ -21,6 +21,7 @@ mod labels;
 mod network;
 mod runtime;
 mod seccomp;
+mod ssh;
 mod verify;
 
 pub use endpoint::{Certificates, Endpoint, EndpointError};
@@ -29,3 +30,4 @@ pub use images::DockerImages;
 pub use inside::RunnerFolders;
 pub use labels::{HOME_LABEL, TASK_LABEL};
 pub use runtime::DockerRuntime;
+pub use ssh::SshAddress;

@@ -73,6 +73,12 @@ impl DockerRuntime {
         })
     }
 
+    /// Whether an engine of another machine looked for our files there.
+    fn is_far(&self, error: &RuntimeError) -> bool {
+        let said = armor_core::error::chain(error);
+        !self.engine.endpoint().is_local() && said.contains("bind source path does not exist")
+    }
+
     /// Ends every process of a sandbox.
     async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
         self.stop(sandbox, Duration::ZERO).await?;
@@ -188,6 +194,10 @@ impl Runtime for DockerRuntime {
                     .map_err(|error| engine_broke("name a container", &error.to_string()))?,
                 task: spec.task.clone(),
                 state: SandboxState::Stopped,
+            }),
+            Err(error) if self.is_far(&error) => Err(RuntimeError::Unsupported {
+                feature: "a task's files, which are on this machine and not on its own",
+                next_step: "Use an engine of this machine; `armor doctor` shows which one is used.",
             }),
             // The name is taken, by the task's own container: engines say so in many ways.
             Err(error @ RuntimeError::Engine { .. }) => match self.find(&spec.task).await? {

@@ -24,6 +24,7 @@ mod host;
 mod mcp;
 mod private_engine;
 mod repository;
+mod ssh_server;
 
 pub use certificates::write_certificates;
 pub use home::Home;
@@ -31,6 +32,7 @@ pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};
 pub use private_engine::{EngineProgram, PrivateEngine};
 pub use repository::{Repository, git};
+pub use ssh_server::SshServer;
 
 /// Ends a test early, loudly, when there is no engine.
 #[macro_export]
@@ -71,6 +73,16 @@ pub fn python() -> Option<String> {
 pub(crate) fn skipped(why: &str) {
     assert!(variable("TESTKIT_SKIP_NOTHING").is_none(), "{why}");
     skipped_here(why);
+}
+
+/// Says that a test is skipped for want of a program, which `cargo xtask test` did not install.
+pub(crate) fn program_is_missing(name: &str) {
+    let why = format!("the program {name} is missing");
+    if variable("TESTKIT_FEWER_PROGRAMS").is_some() {
+        skipped_here(&why);
+    } else {
+        skipped(&why);
+    }
 }
 
 /// Says that a test is skipped where it is not expected to run.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ impl EngineProgram {
         let version = Command::new(self.name()).arg("--version").stdout(Stdio::null()).status();
         let is_there = version.is_ok_and(|status| status.success());
         if !is_there {
-            crate::skipped(&format!("the program {} is missing", self.name()));
+            crate::program_is_missing(self.name());
         }
         is_there
     }
@@ -56,6 +56,8 @@ pub struct PrivateEngine {
     program: EngineProgram,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
+    /// What it does not see.
+    hidden: Option<PathBuf>,
     daemon: Option<Child>,
 }
 
@@ -63,17 +65,26 @@ impl PrivateEngine {
     /// Starts Docker Engine with further arguments, and waits until it answers.
     pub async fn start(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Self::start_in(new_folder(), EngineProgram::Dockerd, arguments).await
+        Self::start_in(new_folder(), EngineProgram::Dockerd, arguments, None).await
     }
 
     /// Starts Podman.
     pub async fn podman() -> Self {
-        Self::start_in(new_folder(), EngineProgram::Podman, Vec::new()).await
+        Self::start_in(new_folder(), EngineProgram::Podman, Vec::new(), None).await
     }
 
     /// Starts Docker Engine at an address of the loopback, too, where it takes who has a certificate of
     /// [`Self::certificates`]. Gives the address.
     pub async fn over_tls() -> (Self, String) {
+        Self::start_over_tls(None).await
+    }
+
+    /// The same, as one on another machine: it does not see what is in a folder of this one.
+    pub async fn far_from(hidden: &Path) -> (Self, String) {
+        Self::start_over_tls(Some(hidden.to_owned())).await
+    }
+
+    async fn start_over_tls(hidden: Option<PathBuf>) -> (Self, String) {
         let folder = new_folder();
         let certificates = folder.path().join("certificates");
         crate::write_certificates(&certificates);
@@ -88,16 +99,17 @@ impl PrivateEngine {
             format!("--tlscert={}", file("server.pem")),
             format!("--tlskey={}", file("server-key.pem")),
         ];
-        (Self::start_in(folder, EngineProgram::Dockerd, arguments).await, address)
+        (Self::start_in(folder, EngineProgram::Dockerd, arguments, hidden).await, address)
     }
 
     async fn start_in(
         folder: tempfile::TempDir,
         program: EngineProgram,
         arguments: Vec<String>,
+        hidden: Option<PathBuf>,
     ) -> Self {
         fs::write(folder.path().join("daemon.json"), "{}").unwrap();
-        let mut engine = Self { program, folder, arguments, daemon: None };
+        let mut engine = Self { program, folder, arguments, hidden, daemon: None };
         engine.start_again().await;
         engine::pass_image_on(&engine.docker()).await;
         engine
@@ -135,7 +147,8 @@ impl PrivateEngine {
     pub async fn start_again(&mut self) {
         assert!(self.daemon.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let daemon = Command::new(self.program.name())
+        let daemon = self
+            .command()
             .args(self.own_arguments())
             .args(&self.arguments)
             .stdin(Stdio::null())
@@ -149,6 +162,14 @@ impl PrivateEngine {
             assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    fn command(&self) -> Command {
+        let Some(hidden) = &self.hidden else { return Command::new(self.program.name()) };
+        let mut command = Command::new("unshare");
+        let script = r#"mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@""#;
+        command.args(["--mount", "sh", "-c", script]).arg(hidden).arg(self.program.name());
+        command
     }
 
     fn own_arguments(&self) -> Vec<String> {

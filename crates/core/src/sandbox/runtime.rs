@@ -140,6 +140,7 @@ impl Diagnostic for RuntimeError {
 
     fn next_step(&self) -> Option<String> {
         Some(match self {
+            Self::Unavailable { endpoint, .. } if endpoint.starts_with("ssh://") => format!("Run `ssh -T {endpoint} docker version` in a terminal, and put right what it says: the machine's key has to be known, and the login to work without a password."),
             Self::Unavailable { .. } => "Install and start Docker Engine (on Debian: `apt-get install docker.io`, then `systemctl start docker`), or set DOCKER_HOST to an engine that runs. `armor doctor` checks it.".to_owned(),
             Self::AccessDenied { .. } => "Add your user to the group `docker` and log in again, or use a rootless engine through DOCKER_HOST.".to_owned(),
             Self::Untrusted { .. } => "Name the folder with ca.pem, cert.pem and key.pem for this engine: `engine.certificates`, or DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH. Check that they have not expired.".to_owned(),
