@@ -226,6 +226,7 @@ fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> L
         execution: settings.execution.clone(),
         monitor: settings.monitor,
         sweep: settings.sweep,
+        most: settings.most(),
         networks: settings.network.modes.clone(),
         allowed,
         user: commands_user(),

@@ -70,6 +70,7 @@ impl ExitStatus {
             | Code::LeaseLost
             | Code::NetworkNoRules
             | Code::NetworkRefused
+            | Code::SandboxRefused
             | Code::TaskAttachedElsewhere
             | Code::TaskConflict
             | Code::TaskIllegalTransition

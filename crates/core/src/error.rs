@@ -82,6 +82,7 @@ codes! {
     PathInvalid = "path.invalid", "A path has a form that is refused, such as a control character or a reserved name.";
     PathOutside = "path.outside", "A path leaves the folder that it has to stay in.";
     SandboxNotFound = "sandbox.not_found", "The sandbox does not exist on the engine.";
+    SandboxRefused = "sandbox.refused", "The settings do not let a task have such a sandbox.";
     SandboxWeaker = "sandbox.weaker", "The engine made a sandbox that is weaker than what was asked for.";
     StorageFailed = "storage.failed", "A file of Armor's home could not be read or written.";
     TaskAmbiguous = "task.ambiguous", "A reference matches more than one task.";

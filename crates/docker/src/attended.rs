@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use armor_core::id::SandboxId;
 use armor_core::sandbox::{
-    CommandEnd, CommandExit, CommandProgress, ExecRequest, OutputChunk, RuntimeError, UserIds,
+    CommandEnd, CommandExit, CommandProgress, ExecRequest, OutputChunk, RuntimeError,
 };
 use armor_output::{OutputFiles, OutputWriter};
 use tokio::sync::mpsc;
@@ -68,10 +68,9 @@ pub(crate) async fn run(
 }
 
 fn exec(request: &ExecRequest) -> Exec {
-    let UserIds { uid, .. } = request.user;
     Exec {
         argv: request.argv.clone(),
-        user: format!("{uid}:{}", kill::group(&request.execution)),
+        user: exec::user(&request.execution, request.user),
         cwd: request.cwd.clone(),
         env: request.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         stdin: request.stdin.clone(),

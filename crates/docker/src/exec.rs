@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use armor_core::id::SandboxId;
-use armor_core::sandbox::{CommandExit, OutputChunk, RuntimeError, StreamKind};
+use armor_core::id::{ExecutionId, SandboxId};
+use armor_core::sandbox::{CommandExit, OutputChunk, RuntimeError, StreamKind, UserIds};
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::ExecInspectResponse;
@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use crate::engine::{Engine, status};
+use crate::kill;
 
 /// How the engine begins the text that it sends as output when a command could not be started.
 const START_FAILED: &[u8] = b"OCI runtime exec failed";
@@ -31,6 +32,11 @@ pub(crate) struct Exec {
     pub(crate) cwd: String,
     pub(crate) env: Vec<String>,
     pub(crate) stdin: Option<Bytes>,
+}
+
+/// Who a command is: in a group of its own, by which its processes are found.
+pub(crate) fn user(execution: &ExecutionId, user: UserIds) -> String {
+    format!("{}:{}", user.uid, kill::group(execution))
 }
 
 /// Runs a command to its end. Its output goes to `output` as it comes; without one, and when that
@@ -146,7 +152,10 @@ impl Sink {
 
 /// Waits for the engine to know how the command ended; the output's end usually comes after that,
 /// but an engine under load may take as long as for any other answer. None when the engine has forgotten the command, which it does with the container.
-async fn exit(engine: &Engine, exec: &str) -> Result<Option<ExecInspectResponse>, RuntimeError> {
+pub(crate) async fn exit(
+    engine: &Engine,
+    exec: &str,
+) -> Result<Option<ExecInspectResponse>, RuntimeError> {
     const ACTION: &str = "tell how a command ended";
     let docker = engine.docker().await?;
     let known = async {

@@ -12,6 +12,7 @@ mod container;
 mod endpoint;
 mod engine;
 mod exec;
+mod exec_terminal;
 mod features;
 mod images;
 mod inside;

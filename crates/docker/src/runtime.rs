@@ -10,7 +10,7 @@ use crate::exec::{engine_broke, gone_if_not_there};
 use crate::inside::{self, Inside, Outcome, RunnerFolders, is_ours};
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::network::Reach;
-use crate::{attended, kill, network, verify};
+use crate::{attended, exec_terminal, kill, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
     Belonging, CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName,
@@ -349,9 +349,9 @@ impl Runtime for DockerRuntime {
         sandbox: &SandboxId,
         request: TerminalRequest,
     ) -> Result<Terminal, RuntimeError> {
-        match self.inside.terminal(sandbox, request).await? {
+        match self.inside.terminal(sandbox, &request).await? {
             Some(terminal) => Ok(terminal),
-            None => Err(engine_broke("give a terminal", "its sandbox has no runner")),
+            None => exec_terminal::terminal(&self.engine, sandbox, request).await,
         }
     }
 

@@ -69,6 +69,16 @@ pub enum LifecycleError {
         /// What may be.
         modes: Vec<NetworkMode>,
     },
+    /// The settings do not let tasks have so much.
+    #[error("the limit {name} = {asked} is above {most}, the most that a task may have")]
+    LimitRefused {
+        /// Which limit.
+        name: &'static str,
+        /// What was asked for.
+        asked: u32,
+        /// What may be.
+        most: u32,
+    },
     /// The certificates of the settings cannot be used.
     #[error("the certificates in {file} cannot be used", file = file.display())]
     Certificates {
@@ -122,6 +132,7 @@ impl Diagnostic for LifecycleError {
             }
             Self::NoBackground => Code::ExecutionNoBackground,
             Self::NetworkRefused { .. } => Code::NetworkRefused,
+            Self::LimitRefused { .. } => Code::SandboxRefused,
             Self::Certificates { .. } => Code::ConfigInvalid,
             Self::NoCarrier { .. } => Code::NetworkNoCarrier,
             Self::CarrierLock(_) | Self::Pool(_) => Code::StorageFailed,
@@ -152,6 +163,7 @@ impl Diagnostic for LifecycleError {
                 let modes: Vec<_> = modes.iter().map(|mode| mode.as_str()).collect();
                 Some(format!("Use one of {}, or add it to network.modes in armor.toml.", modes.join(", ")))
             }
+            Self::LimitRefused { name, most, .. } => Some(format!("Ask for {most} or less, or have a person raise policy.{name} in armor.toml.")),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())
             }

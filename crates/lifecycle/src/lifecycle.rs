@@ -71,6 +71,8 @@ pub struct LifecycleSettings {
     pub monitor: MonitorSettings,
     /// When orphans go.
     pub sweep: SweepSettings,
+    /// The most that a task's sandbox may use.
+    pub most: Limits,
     /// The networks that tasks may ask for.
     pub networks: Vec<NetworkMode>,
     /// Where repositories may lie.

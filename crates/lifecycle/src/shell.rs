@@ -54,7 +54,14 @@ impl Lifecycle {
         let execution = self.new_execution(&task, agent.clone(), command, cwd.clone()).await?;
         let mut env = Self::own_variables(&execution);
         env.push(("TERM".to_owned(), term.to_owned()));
-        let request = TerminalRequest { execution: execution.id.clone(), argv, cwd, env, size };
+        let request = TerminalRequest {
+            execution: execution.id.clone(),
+            argv,
+            cwd,
+            env,
+            user: self.settings.user,
+            size,
+        };
         let sandbox = self.sandbox_for_command(&task).await?;
         self.parts.registry.begin_execution(&execution, &[]).await?;
         match self.terminal(&task, &sandbox, request).await {

@@ -107,6 +107,12 @@ async fn engine_what_goes_wrong_is_told_with_code_exit_code_and_next_step() {
         (&["create-task", "x", "--image", "none:1"][..], 3, "image.not_found"),
         (&["create-task", "x", "--network", "host"][..], 2, "argument.invalid"),
         (&["create-task", "x", "--pids", "many"][..], 2, "argument.invalid"),
+        (&["create-task", "x", "--pids", "4097"][..], 4, "sandbox.refused"),
+        (
+            &["create-task", "x", "--set", "policy.pids=100", "--pids", "513"][..],
+            4,
+            "sandbox.refused",
+        ),
         (&["list-tasks", "--status", "asleep"][..], 2, "argument.invalid"),
         (&["image", "build", "none:1"][..], 3, "image.not_found"),
     ] {

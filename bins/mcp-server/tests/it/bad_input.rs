@@ -38,6 +38,7 @@ async fn engine_what_cannot_become_a_task_is_refused_and_leaves_nothing() {
     create(json!({ "image": "bad image" }), "argument.invalid").await;
     create(json!({ "network": "host" }), "argument.invalid").await;
     create(json!({ "limits": { "pids": 1 } }), "argument.invalid").await;
+    create(json!({ "limits": { "memory_mib": 8193 } }), "sandbox.refused").await;
     create(json!({ "limits": { "disk": 1 } }), "argument.unknown").await;
     create(json!({ "name": "two\nlines" }), "task.invalid_name").await;
     create(json!({ "name": "x".repeat(10 * 1024) }), "task.invalid_name").await;

@@ -15,6 +15,6 @@ pub use keys::{KEYS, Key, Kind, Scope};
 pub use layers::{ConfigError, Configuration, Entry, Origin, Sources};
 pub use settings::{
     BackupSettings, DatabaseSettings, Durability, EngineSettings, ExecutionSettings, HookSettings,
-    MonitorSettings, NetworkSettings, PoolSettings, SandboxSettings, Settings, SweepSettings,
-    WorkspaceSettings,
+    MonitorSettings, NetworkSettings, PolicySettings, PoolSettings, SandboxSettings, Settings,
+    SweepSettings, WorkspaceSettings,
 };

@@ -29,6 +29,8 @@ pub struct Settings {
     pub monitor: MonitorSettings,
     /// What may be reached.
     pub network: NetworkSettings,
+    /// The most that a task may ask for.
+    pub policy: PolicySettings,
     /// Sandboxes that are kept ready.
     pub pool: PoolSettings,
     /// What a sandbox is when nothing else is asked for.
@@ -168,6 +170,14 @@ fn expanded<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rule>, D::Error> {
     Ok(rules.map_err(serde::de::Error::custom)?.concat())
 }
 
+/// `[policy]`: the most that a task may ask for.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct PolicySettings {
+    /// What its sandbox may use.
+    #[serde(flatten)]
+    pub limits: Limits,
+}
+
 /// `[pool]`
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct PoolSettings {
@@ -237,6 +247,12 @@ impl Settings {
             reason = "every value was checked by its key, and a test loads all defaults"
         )]
         sections.try_into().expect("each key's kind fits its field")
+    }
+
+    /// The most that a sandbox of a task may use: what policy says, or what a task is given that asks
+    /// for nothing, where that is more.
+    pub fn most(&self) -> Limits {
+        self.policy.limits.max(self.sandbox_request().limits)
     }
 
     /// The sandbox of a task that asks for nothing.

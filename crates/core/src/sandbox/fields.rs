@@ -185,21 +185,47 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Each limit with its name in settings and arguments.
+    fn named(self) -> [(&'static str, u32); 5] {
+        [
+            ("memory_mib", self.memory_mib),
+            ("cpu_millis", self.cpu_millis),
+            ("pids", self.pids),
+            ("open_files", self.open_files),
+            ("tmp_mib", self.tmp_mib),
+        ]
+    }
+
+    /// The first limit that is above the same one of `most`: its name, itself, and that one.
+    pub fn above(self, most: Self) -> Option<(&'static str, u32, u32)> {
+        let pairs = self.named().into_iter().zip(most.named());
+        pairs
+            .map(|((name, asked), (_, most))| (name, asked, most))
+            .find(|(_, asked, most)| asked > most)
+    }
+
+    /// The higher one of each limit.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            memory_mib: self.memory_mib.max(other.memory_mib),
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            pids: self.pids.max(other.pids),
+            open_files: self.open_files.max(other.open_files),
+            tmp_mib: self.tmp_mib.max(other.tmp_mib),
+        }
+    }
+
     /// Whether each limit is one that a sandbox can live with.
     ///
     /// # Errors
     /// For the first that is not.
     pub fn check(self) -> Result<Self, InvalidSandboxField> {
-        let bounds = [
-            ("memory_mib", self.memory_mib, 16, 1 << 22),
-            ("cpu_millis", self.cpu_millis, 10, 1 << 20),
-            ("pids", self.pids, 8, 1 << 20),
-            ("open_files", self.open_files, 64, 1 << 20),
-            ("tmp_mib", self.tmp_mib, 1, 1 << 20),
-        ];
-        match bounds.into_iter().find(|(_, value, min, max)| value < min || value > max) {
+        let bounds = [(16, 1 << 22), (10, 1 << 20), (8, 1 << 20), (64, 1 << 20), (1, 1 << 20)];
+        let mut limits = self.named().into_iter().zip(bounds);
+        match limits.find(|((_, value), (min, max))| value < min || value > max) {
             None => Ok(self),
-            Some((name, value, min, max)) => Err(InvalidSandboxField::Limit {
+            Some(((name, value), (min, max))) => Err(InvalidSandboxField::Limit {
                 name,
                 value: value.into(),
                 min: min.into(),
@@ -221,6 +247,15 @@ mod tests {
         for name in ["", "-rm", "a b", "a\n", "a//b", "../a", "a:"] {
             assert!(name.parse::<ImageName>().is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn the_first_limit_above_what_may_be_is_named() {
+        let most = Limits::default();
+        assert_eq!(most.above(most), None);
+        let asked = Limits { pids: 513, tmp_mib: 1 << 20, ..most };
+        assert_eq!(asked.above(most), Some(("pids", 513, 512)));
+        assert_eq!(asked.above(most.max(asked)), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::id::ExecutionId;
-use crate::sandbox::{CommandEnd, RuntimeError};
+use crate::sandbox::{CommandEnd, RuntimeError, UserIds};
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct TerminalRequest {
     pub cwd: String,
     /// Variables added to those that the sandbox has.
     pub env: Vec<(String, String)>,
+    /// Who runs it.
+    pub user: UserIds,
     /// The terminal's size at first.
     pub size: TerminalSize,
 }

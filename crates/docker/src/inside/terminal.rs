@@ -22,15 +22,15 @@ impl Inside {
     pub(crate) async fn terminal(
         &self,
         sandbox: &SandboxId,
-        request: TerminalRequest,
+        request: &TerminalRequest,
     ) -> Result<Option<Terminal>, RuntimeError> {
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
         let TerminalSize { columns, rows } = request.size;
         let start = Start {
             execution: request.execution.to_string(),
-            argv: request.argv,
-            cwd: request.cwd,
-            env: request.env,
+            argv: request.argv.clone(),
+            cwd: request.cwd.clone(),
+            env: request.env.clone(),
             limit_ms: None,
             io: Io::Terminal(Size { columns, rows }),
         };

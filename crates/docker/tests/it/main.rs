@@ -9,3 +9,4 @@ mod network;
 mod runners;
 mod sandboxes;
 mod support;
+mod terminal;
