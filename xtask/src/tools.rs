@@ -43,9 +43,9 @@ fn cargo_tool(name: &str, version: &str) -> Result<Command, String> {
 const PROGRAMS: &[(&str, &str)] =
     &[("/usr/bin/podman", "podman"), ("/usr/sbin/sshd", "openssh-server")];
 
-/// Installs the programs that some tests drive, where that changes nobody's machine: as root on a Debian
-/// that runs no services by itself, such as a container or a machine of CI. False where they are missing
-/// and were not installed.
+/// Installs the programs that some tests drive, as root on a Debian without systemd, such as a container
+/// or a machine of CI; none of their services is started. False where they are missing and were not
+/// installed.
 pub(crate) fn programs() -> Result<bool, String> {
     let missing = PROGRAMS.iter().filter(|(program, _)| !Path::new(program).exists());
     let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
@@ -64,7 +64,8 @@ pub(crate) fn programs() -> Result<bool, String> {
     }
     let apt = || {
         let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+        // In run level 1 no service is started.
+        apt.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").arg("--quiet=2");
         apt
     };
     process::run(apt().arg("update"))?;

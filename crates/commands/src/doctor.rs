@@ -202,8 +202,11 @@ async fn images(call: &Call) -> Vec<Check> {
 async fn orphans(call: &Call) -> Check {
     const WHAT: &str = "orphans";
     // Those of a pool that nobody fills are nobody's, too.
-    call.context.lifecycle.empty_pool().await;
+    if let Err(error) = call.context.lifecycle.empty_pool().await {
+        return Check::bad(WHAT, &error);
+    }
     match call.context.lifecycle.sweep().await {
+        Ok(Swept { mut failed, .. }) if !failed.is_empty() => Check::bad(WHAT, &failed.remove(0).1),
         Ok(Swept { removed, left, .. }) if removed.is_empty() && left.is_empty() => {
             Check::ok(WHAT, "none".to_owned())
         }

@@ -37,6 +37,10 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         found.into_iter().partition(|orphan| all || orphan.due.has_come(now));
     let pooled = lifecycle.idle_pool()?.len();
     let plan = Listed::of(lifecycle, &chosen, &stays, pooled).await;
+    if !call.arguments.has("dry-run") {
+        // Their time of grace begins when they are first seen.
+        lifecycle.prune(Vec::new(), stays).await;
+    }
     if call.arguments.has("dry-run") || (chosen.is_empty() && pooled == 0) {
         let text = plan.text("Would be removed");
         return Outcome::well(&json!({ "removed": null, "found": plan }), text);
@@ -49,26 +53,30 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
             });
         }
     }
-    lifecycle.empty_pool().await;
-    let Swept { removed, left, freed } = lifecycle.prune(chosen).await?;
-    let mut text = format!(
+    let pooled = lifecycle.empty_pool().await?;
+    let Swept { removed, left, failed, freed } = lifecycle.prune(chosen, Vec::new()).await;
+    let mut lines = vec![format!(
         "Removed {}; that freed {} files with {} MiB.",
         removed.len() + pooled,
         freed.files,
         freed.bytes >> 20
-    );
-    if !left.is_empty() {
-        let busy: Vec<_> = left.iter().map(|orphan| orphan.task.as_str()).collect();
-        text.push_str("\nSomebody works on these, of which nothing was removed: ");
-        text.push_str(&busy.join(", "));
+    )];
+    for orphan in &left {
+        lines.push(format!("Somebody works on {}; nothing of it was removed.", orphan.task));
+    }
+    for (orphan, error) in &failed {
+        let cause = armor_core::error::chain(error);
+        lines.push(format!("Of {} not all was removed: {cause}.", orphan.task));
     }
     let freed = json!({
         "orphans": removed.len(),
         "pooled": pooled,
         "files": freed.files,
         "bytes": freed.bytes,
+        "busy": left.iter().map(|orphan| orphan.task.as_str()).collect::<Vec<_>>(),
+        "failed": failed.iter().map(|(orphan, _)| orphan.task.as_str()).collect::<Vec<_>>(),
     });
-    Outcome::well(&json!({ "removed": freed, "found": plan }), text)
+    Outcome::well(&json!({ "removed": freed, "found": plan }), lines.join("\n"))
 }
 
 /// What there is to be removed, and what stays.

@@ -100,13 +100,14 @@ impl Endpoint {
             environment.get("DOCKER_TLS_VERIFY")?;
             Some(environment.get("DOCKER_CERT_PATH").map_or_else(|| docker.clone(), PathBuf::from))
         };
-        let certificates = certificates.map(Path::to_owned).or_else(from_environment);
         let host = Some(configured).filter(|host| !host.is_empty());
         if let Some(host) = host.or_else(|| environment.get("DOCKER_HOST")) {
-            return Self::parse(host, certificates.as_deref());
+            let found = certificates.map(Path::to_owned).or_else(from_environment);
+            return Self::parse(host, found.as_deref());
         }
         if let Some(context) = Context::chosen(&docker, environment)? {
-            return context.endpoint(certificates.as_deref());
+            let own = certificates.map(Path::to_owned).or_else(|| context.certificates());
+            return context.endpoint(own.or_else(from_environment).as_deref());
         }
         let usual = usual_sockets(environment);
         let found = usual.iter().find(|path| path.exists());
@@ -125,10 +126,15 @@ impl Endpoint {
             ("tcp" | "https", Some(folder)) => {
                 Ok(Self::Tls(rest.to_owned(), Certificates::in_folder(folder)?))
             }
-            ("tcp" | "http", None) => Ok(Self::Tcp(rest.to_owned())),
+            ("tcp", None) | ("http", _) => Ok(Self::Tcp(rest.to_owned())),
             ("ssh", _) => SshAddress::parse(rest).map(Self::Ssh).ok_or_else(unknown),
             _ => Err(unknown()),
         }
+    }
+
+    /// Whether it is an address of a network.
+    pub(crate) const fn is_an_address(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Tls(..))
     }
 
     /// Whether it is a socket of this machine.
@@ -170,7 +176,7 @@ struct Context {
     /// What is kept of it.
     meta: Value,
     /// Where its files for TLS would be.
-    certificates: PathBuf,
+    tls: PathBuf,
 }
 
 impl Context {
@@ -189,8 +195,8 @@ impl Context {
             let tls = docker.join("contexts/tls").join(entry.file_name()).join("docker");
             (meta["Name"] == name.as_str()).then_some((meta, tls))
         });
-        let (meta, certificates) = found.ok_or_else(|| EndpointError::Context(name.clone()))?;
-        Ok(Some(Self { name, meta, certificates }))
+        let (meta, tls) = found.ok_or_else(|| EndpointError::Context(name.clone()))?;
+        Ok(Some(Self { name, meta, tls }))
     }
 
     fn endpoint(self, certificates: Option<&Path>) -> Result<Endpoint, EndpointError> {
@@ -201,8 +207,12 @@ impl Context {
         let Some(host) = docker["Host"].as_str() else {
             return Err(EndpointError::Context(self.name));
         };
-        let own = Some(self.certificates.as_path()).filter(|folder| folder.is_dir());
-        Endpoint::parse(host, own.or(certificates))
+        Endpoint::parse(host, certificates)
+    }
+
+    /// The folder of its own certificates, if it has any.
+    fn certificates(&self) -> Option<PathBuf> {
+        Some(self.tls.clone()).filter(|folder| folder.is_dir())
     }
 }
 
@@ -278,6 +288,11 @@ mod tests {
         certificates(&own);
         let found = Endpoint::discover("", None, &environment(&[user, far])).unwrap();
         assert_eq!(of(found), own);
+
+        certificates(&folder("first"));
+        let first = folder("first");
+        let found = Endpoint::discover("", Some(&first), &environment(&[user, far])).unwrap();
+        assert_eq!(of(found), first);
 
         let host = ("DOCKER_HOST", "tcp://env:2376");
         let verify = ("DOCKER_TLS_VERIFY", "1");

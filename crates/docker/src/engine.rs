@@ -13,10 +13,11 @@ use bollard::models::ContainerInspectResponse;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::OnceCell;
 
-use crate::endpoint::{Certificates, Endpoint};
+use crate::Endpoint;
 use crate::exec::gone_if_not_there;
+use crate::far;
 use crate::features::Features;
-use crate::ssh;
+use crate::ssh::Dialer;
 
 /// The API of Docker Engine 20.10, the oldest that the tests run on.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -100,10 +101,13 @@ impl Engine {
             let docker = match &self.endpoint {
                 Endpoint::Unix(_) => Docker::connect_with_unix(&address, limit, version),
                 Endpoint::Tcp(_) => Docker::connect_with_http(&address, limit, version),
-                Endpoint::Tls(_, Certificates { authority, certificate, key }) => {
-                    Docker::connect_with_ssl(&address, key, certificate, authority, limit, version)
+                Endpoint::Tls(host, files) => {
+                    let connector = far::over_tls(files).map_err(|error| self.untrusted(error))?;
+                    far::connect(connector, &format!("https://{host}"), limit, version)
                 }
-                Endpoint::Ssh(far) => ssh::connect(far, limit, version),
+                Endpoint::Ssh(host) => {
+                    far::connect(Dialer(host.clone()), "http://engine", limit, version)
+                }
             };
             docker.map_err(unavailable)
         };
@@ -154,6 +158,11 @@ impl Engine {
         done.unwrap_or(Err(RuntimeError::Timeout { action, limit: self.timeout }))
     }
 
+    fn untrusted(&self, error: impl StdError + Send + Sync + 'static) -> RuntimeError {
+        let endpoint = self.endpoint.to_string();
+        RuntimeError::Untrusted { endpoint, source: Box::new(error) }
+    }
+
     /// Tells an engine that is not there from one that refuses.
     pub(crate) fn translate(&self, action: &'static str, error: Error) -> RuntimeError {
         let endpoint = self.endpoint.to_string();
@@ -162,8 +171,8 @@ impl Engine {
         }
         match io_cause(&error).map(io::Error::kind) {
             // What the library for TLS says.
-            Some(io::ErrorKind::InvalidData) => {
-                RuntimeError::Untrusted { endpoint, source: Box::new(error) }
+            Some(io::ErrorKind::InvalidData) if self.endpoint.is_an_address() => {
+                self.untrusted(error)
             }
             Some(io::ErrorKind::PermissionDenied) => RuntimeError::AccessDenied { endpoint },
             Some(_) => RuntimeError::Unavailable { endpoint, source: Box::new(error) },
@@ -171,7 +180,7 @@ impl Engine {
                 Error::DockerResponseServerError { status_code: 400, ref message }
                     if message.contains("HTTPS server") =>
                 {
-                    RuntimeError::Untrusted { endpoint, source: Box::new(error) }
+                    self.untrusted(error)
                 }
                 Error::SocketNotFoundError(_)
                 | Error::UnsupportedURISchemeError { .. }

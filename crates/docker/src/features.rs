@@ -60,16 +60,25 @@ impl Features {
 }
 
 impl Features {
-    /// Folders that the engine makes writable under a root that is not, in memory: they need a size.
-    pub(crate) fn writable_paths(&self) -> Vec<String> {
-        match self.family {
-            Family::Podman => vec!["/run".to_owned(), "/var/tmp".to_owned()],
-            Family::Docker | Family::Desktop => Vec::new(),
-        }
+    /// A folder that the engine makes writable for everybody under a root that is not, in memory: it
+    /// needs a size.
+    pub(crate) fn writable_path(&self) -> Option<String> {
+        (self.family == Family::Podman).then(|| "/var/tmp".to_owned())
+    }
+
+    /// Whether a profile of system calls is given as the name of a file on its machine.
+    pub(crate) fn takes_profiles_as_files(&self) -> bool {
+        self.family == Family::Podman
+    }
+
+    /// Whether a bridge can be made that has no address of its own, by which this machine is reached.
+    pub(crate) fn has_closed_bridges(&self) -> bool {
+        self.family != Family::Podman
     }
 
     /// Puts what an engine says of a container into the words of Docker Engine.
     pub(crate) fn translate(&self, container: &mut ContainerInspectResponse) {
+        let confinement = Confinement::of(container);
         let host = container.host_config.as_mut();
         let Some(host) = host.filter(|_| self.family == Family::Podman) else { return };
         for limit in host.ulimits.iter_mut().flatten() {
@@ -93,8 +102,7 @@ impl Features {
             host.pid_mode = None;
         }
         // It lists what it dropped. Whether that is all of them, the kernel knows.
-        let pid = container.state.as_ref().and_then(|state| state.pid);
-        if pid.and_then(Confinement::of).is_some_and(|of_it| of_it.no_capabilities) {
+        if confinement.is_some_and(|of_it| of_it.no_capabilities) {
             host.cap_drop = Some(vec!["ALL".to_owned()]);
         }
     }
@@ -165,7 +173,11 @@ fn kernels_name(architecture: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use armor_core::config::Environment;
-    use bollard::models::SystemVersionComponents;
+    use std::collections::HashMap;
+
+    use bollard::models::{
+        EndpointSettings, HostConfig, NetworkSettings, ResourcesUlimits, SystemVersionComponents,
+    };
 
     use super::*;
 
@@ -223,6 +235,42 @@ mod tests {
         assert!(!runs(SOCKET, &SystemInfo { architecture: machine, ..info() }));
         let rootless = Some(vec!["name=seccomp".to_owned(), "name=rootless".to_owned()]);
         assert!(!runs(SOCKET, &SystemInfo { security_options: rootless, ..info() }));
+    }
+
+    #[test]
+    fn what_podman_says_is_put_into_the_words_of_docker_but_for_what_it_only_claims() {
+        let podman = features(SOCKET, &info(), "Podman Engine");
+        let limit = |name: &str| ResourcesUlimits {
+            name: Some(name.to_owned()),
+            ..ResourcesUlimits::default()
+        };
+        let networks = HashMap::from([("its-own".to_owned(), EndpointSettings::default())]);
+        let said = ContainerInspectResponse {
+            host_config: Some(HostConfig {
+                ulimits: Some(vec![limit("RLIMIT_NOFILE")]),
+                ipc_mode: Some("shareable".to_owned()),
+                pid_mode: Some("private".to_owned()),
+                network_mode: Some("bridge".to_owned()),
+                cap_drop: Some(vec!["CHOWN".to_owned()]),
+                ..HostConfig::default()
+            }),
+            network_settings: Some(NetworkSettings {
+                networks: Some(networks),
+                ..NetworkSettings::default()
+            }),
+            ..ContainerInspectResponse::default()
+        };
+        let mut container = said.clone();
+        podman.translate(&mut container);
+        let host = container.host_config.unwrap();
+        assert_eq!(host.ulimits, Some(vec![limit("nofile")]));
+        assert_eq!((host.ipc_mode.as_deref(), host.pid_mode), (Some("private"), None));
+        assert_eq!(host.network_mode.as_deref(), Some("its-own"));
+        // The kernel knows nothing of such a container.
+        assert_eq!(host.cap_drop, Some(vec!["CHOWN".to_owned()]));
+        let mut same = said.clone();
+        features(SOCKET, &info(), "Engine").translate(&mut same);
+        assert_eq!(same, said);
     }
 
     #[test]

@@ -2,6 +2,14 @@
 //! what they were told.
 
 use std::fs;
+use std::time::Duration;
+
+use bollard::models::ContainerInspectResponse;
+use tokio::time::{Instant, sleep};
+
+/// How long a runtime may take to set a filter, and how soon it is looked again.
+const SETTLING: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// What the kernel keeps a process from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +23,26 @@ pub(crate) struct Confinement {
 }
 
 impl Confinement {
-    /// Of a process; none when it is not there any more.
-    pub(crate) fn of(pid: i64) -> Option<Self> {
+    /// Of a container's first process; none when it is not there, or none of this machine's.
+    pub(crate) fn of(container: &ContainerInspectResponse) -> Option<Self> {
+        let pid = container.state.as_ref()?.pid.filter(|pid| *pid > 0)?;
+        // Another machine's, or another namespace's, process may have the same number.
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let is_its_own = groups.contains(container.id.as_deref().filter(|id| !id.is_empty())?);
+        is_its_own.then_some(())?;
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    }
+
+    /// The same once all is in force: some runtimes set the filter a moment after the start.
+    pub(crate) async fn settled(container: &ContainerInspectResponse) -> Option<Self> {
+        let give_up = Instant::now() + SETTLING;
+        loop {
+            let found = Self::of(container)?;
+            if found.filtered || Instant::now() > give_up {
+                return Some(found);
+            }
+            sleep(AGAIN).await;
+        }
     }
 
     fn parse(status: &str) -> Option<Self> {
@@ -39,6 +64,8 @@ impl Confinement {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::ContainerState;
+
     use super::*;
 
     #[test]
@@ -54,7 +81,19 @@ mod tests {
         let open = Confinement::parse(&open).unwrap();
         assert_eq!((open.no_new_privileges, open.filtered), (false, false));
         assert_eq!(Confinement::parse("Name:\tx\n"), None);
-        assert!(Confinement::of(std::process::id().into()).is_some());
-        assert_eq!(Confinement::of(i64::MAX), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_the_containers_says_nothing() {
+        let state =
+            ContainerState { pid: Some(std::process::id().into()), ..ContainerState::default() };
+        let container = |id: Option<&str>| ContainerInspectResponse {
+            id: id.map(str::to_owned),
+            state: Some(state.clone()),
+            ..ContainerInspectResponse::default()
+        };
+        assert_eq!(Confinement::of(&container(Some("0123456789abcdef"))), None);
+        assert_eq!(Confinement::of(&container(Some(""))), None);
+        assert_eq!(Confinement::of(&container(None)), None);
     }
 }

@@ -13,6 +13,7 @@ mod endpoint;
 mod engine;
 mod exec;
 mod exec_terminal;
+mod far;
 mod features;
 mod images;
 mod inside;

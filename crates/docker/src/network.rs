@@ -49,10 +49,18 @@ pub(crate) async fn create(
             .await;
         match made {
             Ok(_) => return Ok(()),
-            // 403: the subnet overlaps with another network.
-            Err(error) if status(&error) == Some(403) && attempt < TRIES => attempt += 1,
+            Err(error) if attempt < TRIES && is_taken(&error) => attempt += 1,
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Whether the subnet overlaps with another network: engines say so in different ways.
+fn is_taken(error: &RuntimeError) -> bool {
+    match status(error) {
+        Some(403) => true,
+        Some(500) => armor_core::error::chain(error).contains("subnet"),
+        _ => false,
     }
 }
 

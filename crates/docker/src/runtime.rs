@@ -8,6 +8,7 @@ use crate::container::{self, Surroundings};
 use crate::engine::{Engine, status};
 use crate::exec::{engine_broke, gone_if_not_there};
 use crate::inside::{self, Inside, Outcome, RunnerFolders, is_ours};
+use crate::kernel::Confinement;
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::network::Reach;
 use crate::{attended, exec_terminal, kill, network, verify};
@@ -65,7 +66,7 @@ impl DockerRuntime {
         let engine = self.engine.features().await?;
         let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
         Ok(Surroundings {
-            image_volumes: [volumes, engine.writable_paths()].concat(),
+            image_volumes: volumes.into_iter().chain(engine.writable_path()).collect(),
             cpus: engine.cpus,
             user_processes: engine.user_processes,
             seccomp: self.inside.seccomp().await?,
@@ -173,6 +174,12 @@ impl Runtime for DockerRuntime {
             NetworkMode::None => {}
             NetworkMode::Egress if surroundings.runner.is_some() => {}
             NetworkMode::Egress => return Err(no_egress()),
+            NetworkMode::Internal if !self.engine.features().await?.has_closed_bridges() => {
+                return Err(RuntimeError::Unsupported {
+                    feature: "the network `internal`: by its bridge this machine could be reached",
+                    next_step: "Use the network `none` or `egress`, or Docker Engine.",
+                });
+            }
             NetworkMode::Internal => {
                 network::create(&self.engine, &self.home, &spec.task, Reach::Nobody).await?;
             }
@@ -219,7 +226,13 @@ impl Runtime for DockerRuntime {
                 _ => error,
             })?;
         let container = self.engine.inspect(sandbox).await?;
+        let kernel = if self.engine.features().await?.runs_here {
+            Confinement::settled(&container).await
+        } else {
+            None
+        };
         let asked = verify::Asked {
+            kernel,
             home: &self.home,
             spec,
             engine: self.engine.features().await?,

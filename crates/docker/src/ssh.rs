@@ -8,13 +8,10 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::task::{Context, Poll, ready};
 
-use bollard::errors::Error;
-use bollard::{BollardRequest, ClientVersion, Docker};
 use futures_util::future::BoxFuture;
 use hyper::Uri;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tower_service::Service;
@@ -60,6 +57,8 @@ impl SshAddress {
         command.args(self.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
         command.args(["--", &self.host, "docker", "system", "dial-stdio"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is for Armor, which may need the engine to do what it asks for.
+        command.process_group(0);
         command.kill_on_drop(true);
         command
     }
@@ -80,24 +79,9 @@ impl fmt::Display for SshAddress {
     }
 }
 
-/// A client of the engine on that machine. Connections are used again while they last: each costs a
-/// login.
-pub(crate) fn connect(
-    address: &SshAddress,
-    limit: u64,
-    version: &ClientVersion,
-) -> Result<Docker, Error> {
-    let client = Client::builder(TokioExecutor::new()).build(Dialer(address.clone()));
-    let transport = move |request: BollardRequest| {
-        let answer = client.request(request);
-        async move { answer.await.map_err(Error::from) }
-    };
-    Docker::connect_with_custom_transport(transport, Some("http://engine"), limit, version)
-}
-
-/// Makes tunnels.
+/// Makes connections to the engine on that machine.
 #[derive(Debug, Clone)]
-struct Dialer(SshAddress);
+pub(crate) struct Dialer(pub(crate) SshAddress);
 
 impl Service<Uri> for Dialer {
     type Response = TokioIo<Tunnel>;
@@ -115,27 +99,37 @@ impl Service<Uri> for Dialer {
 }
 
 /// A connection to the engine through a process of ssh, which ends with it.
-struct Tunnel {
-    input: ChildStdin,
+pub(crate) struct Tunnel {
+    /// None once it was closed.
+    input: Option<ChildStdin>,
     output: ChildStdout,
-    /// What ssh says, once it has said all; none as soon as the engine has said something.
-    complaint: Option<BoxFuture<'static, String>>,
-    _ssh: Child,
+    /// How ssh ends; none once it has. It is killed when this is dropped.
+    end: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
 impl Tunnel {
     fn new(mut ssh: Child) -> io::Result<Self> {
         let missing = || io::Error::other("ssh has no streams");
-        let input = ssh.stdin.take().ok_or_else(missing)?;
+        let input = Some(ssh.stdin.take().ok_or_else(missing)?);
         let output = ssh.stdout.take().ok_or_else(missing)?;
         let mut errors = ssh.stderr.take().ok_or_else(missing)?;
-        let complaint = Box::pin(async move {
+        let end = Box::pin(async move {
             let mut said = Vec::new();
             // What cannot be read is not told.
             let _read = (&mut errors).take(4096).read_to_end(&mut said).await;
-            String::from_utf8_lossy(&said).trim().to_owned()
+            let status = ssh.wait().await?;
+            if status.success() {
+                return Ok(());
+            }
+            let said = String::from_utf8_lossy(&said);
+            let text = format!("ssh ended with {status}: {}", said.trim());
+            Err(io::Error::new(io::ErrorKind::ConnectionReset, text))
         });
-        Ok(Self { input, output, complaint: Some(complaint), _ssh: ssh })
+        Ok(Self { input, output, end: Some(end) })
+    }
+
+    fn input(&mut self) -> io::Result<Pin<&mut ChildStdin>> {
+        self.input.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -148,13 +142,13 @@ impl AsyncRead for Tunnel {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.output).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.complaint = None;
             return Poll::Ready(Ok(()));
         }
-        // It ended without a word of the engine's: ssh knows why.
-        let Some(complaint) = &mut self.complaint else { return Poll::Ready(Ok(())) };
-        let said = ready!(complaint.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionRefused, said)))
+        // The engine has closed it, or the way there broke: ssh knows which.
+        let Some(end) = &mut self.end else { return Poll::Ready(Ok(())) };
+        let ended = ready!(end.as_mut().poll(cx));
+        self.end = None;
+        Poll::Ready(ended)
     }
 }
 
@@ -164,15 +158,20 @@ impl AsyncWrite for Tunnel {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.input).poll_write(cx, bytes)
+        self.input()?.poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.input).poll_flush(cx)
+        self.input.as_mut().map_or(Poll::Ready(Ok(())), |input| Pin::new(input).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.input).poll_shutdown(cx)
+        if let Some(input) = &mut self.input {
+            ready!(Pin::new(input).poll_shutdown(cx))?;
+        }
+        // Only this closes it.
+        self.input = None;
+        Poll::Ready(Ok(()))
     }
 }
 

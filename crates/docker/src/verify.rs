@@ -18,6 +18,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) home: &'a HomeId,
     pub(crate) spec: &'a SandboxSpec,
     pub(crate) engine: &'a Features,
+    /// What the kernel says, where it can be asked.
+    pub(crate) kernel: Option<Confinement>,
     /// The option that puts the profile of system calls in force.
     pub(crate) seccomp: &'a str,
     pub(crate) runners: Option<&'a RunnerPlace>,
@@ -25,7 +27,7 @@ pub(crate) struct Asked<'a> {
 
 /// What is not in force, in words; nothing when all is.
 pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Vec<&'static str> {
-    let Asked { home, spec, engine, seccomp, runners } = *asked;
+    let Asked { home, spec, engine, kernel, seccomp, runners } = *asked;
     let default = HostConfig::default();
     let host = container.host_config.as_ref().unwrap_or(&default);
     let user = container.config.as_ref().and_then(|config| config.user.as_deref());
@@ -34,8 +36,6 @@ pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Ve
     };
     let is_empty = |list: &Option<Vec<String>>| list.iter().flatten().next().is_none();
     let has_runner = is_ours(container);
-    let pid = container.state.as_ref().and_then(|state| state.pid);
-    let by_kernel = pid.filter(|_| engine.runs_here).and_then(Confinement::of);
     let open_files = i64::from(spec.limits.open_files);
 
     let checks = [
@@ -44,7 +44,7 @@ pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Ve
         ("all capabilities dropped", has(&host.cap_drop, "ALL") && is_empty(&host.cap_add)),
         (
             "what the kernel keeps it from",
-            by_kernel.is_none_or(|kernel| {
+            kernel.is_none_or(|kernel| {
                 kernel.no_capabilities && kernel.no_new_privileges && kernel.filtered
             }),
         ),
@@ -194,18 +194,30 @@ mod tests {
         let home = HomeId::parse("h1").unwrap();
         let spec = spec();
         let good = obedient(&home, &spec, None);
-        let missing = |container: &_, has_seccomp| {
+        let by_kernel = |container: &_, has_seccomp, kernel| {
             let engine = engine(has_seccomp);
             let asked = Asked {
                 home: &home,
                 spec: &spec,
                 engine: &engine,
+                kernel,
                 seccomp: SECCOMP,
                 runners: None,
             };
             super::missing(&asked, container)
         };
+        let missing = |container: &_, has_seccomp| by_kernel(container, has_seccomp, None);
+        let all = Confinement { no_capabilities: true, no_new_privileges: true, filtered: true };
         assert_eq!(missing(&good, true), Vec::<&str>::new());
+        assert_eq!(by_kernel(&good, true, Some(all)), Vec::<&str>::new());
+        for less in [
+            Confinement { no_capabilities: false, ..all },
+            Confinement { no_new_privileges: false, ..all },
+            Confinement { filtered: false, ..all },
+        ] {
+            let found = by_kernel(&good, true, Some(less));
+            assert_eq!(found, ["what the kernel keeps it from"]);
+        }
         assert_eq!(missing(&good, false), ["the seccomp profile"]);
 
         let weakenings: &[fn(&mut HostConfig)] = &[
@@ -264,8 +276,14 @@ mod tests {
         let (ours, other) = (place(ours), place(other));
         let container = obedient(&home, &spec, Some(ours.mounts(&spec.task).unwrap()));
         let found = |runners| {
-            let asked =
-                Asked { home: &home, spec: &spec, engine: &engine, seccomp: SECCOMP, runners };
+            let asked = Asked {
+                home: &home,
+                spec: &spec,
+                engine: &engine,
+                kernel: None,
+                seccomp: SECCOMP,
+                runners,
+            };
             missing(&asked, &container)
         };
         assert_eq!(found(Some(&ours)), Vec::<&str>::new());

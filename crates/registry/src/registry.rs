@@ -53,8 +53,9 @@ pub trait Registry: EventLog + JobQueue {
     /// Appends a fact about the home as a whole.
     async fn announce(&self, event: SystemEvent) -> Result<(), RegistryError>;
 
-    /// The facts about the home as a whole, in order.
-    async fn announcements(&self) -> Result<Vec<Event>, RegistryError>;
+    /// The facts about the home as a whole that have one of these names, in order. One that is damaged
+    /// is left out.
+    async fn announcements(&self, names: &[&str]) -> Result<Vec<Event>, RegistryError>;
 
     /// Appends facts that change no task's row.
     async fn append(&self, task: &TaskId, events: &[EventPayload]) -> Result<(), RegistryError>;

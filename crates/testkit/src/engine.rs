@@ -94,24 +94,31 @@ pub async fn left_of(home: &str) -> Vec<String> {
     names
 }
 
-/// Removes all containers and networks of a home. Blocks, on a thread of its own, because a test's
-/// runtime cannot wait in a drop.
+/// Removes all containers and networks of a home, on the tests' engine.
 pub fn remove_all_of_blocking(home: &str) {
+    if let Ok(docker) = Docker::connect_with_defaults() {
+        blocking(remove_all(&docker, filter(home)));
+    }
+}
+
+/// Removes all containers of an engine.
+pub(crate) fn remove_all_blocking(docker: &Docker) {
+    blocking(remove_all(docker, HashMap::new()));
+}
+
+/// Waits on a thread of its own, because a test's runtime cannot wait in a drop.
+fn blocking(removal: impl Future<Output = ()> + Send) {
     std::thread::scope(|scope| {
         let removing = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(remove_all_of(home));
+            runtime.unwrap().block_on(removal);
         });
         // The test has its own outcome, whatever becomes of this.
         let _removed = removing.join();
     });
 }
 
-async fn remove_all_of(home: &str) {
-    let Ok(docker) = Docker::connect_with_defaults() else {
-        return;
-    };
-    let filters = filter(home);
+async fn remove_all(docker: &Docker, filters: HashMap<String, Vec<String>>) {
     let containers = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     for container in docker.list_containers(Some(containers)).await.unwrap_or_default() {
         let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();

@@ -1,12 +1,12 @@
 //! An engine of a test's own, which it may stop, kill, hold still and start again.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, kill_process};
@@ -210,7 +210,10 @@ impl PrivateEngine {
     pub fn kill(&mut self) {
         self.end(Signal::KILL);
         // Where nobody reaps that, it would be taken for one that runs.
-        fs::remove_file(self.path("run/containerd/containerd.pid")).unwrap();
+        match fs::remove_file(self.path("run/containerd/containerd.pid")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
     }
 
     /// Holds it still: it takes connections and answers nothing.
@@ -225,7 +228,8 @@ impl PrivateEngine {
 
     fn end(&mut self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
-        self.daemon.take().unwrap().wait().unwrap();
+        let ended = wait(&mut self.daemon.take().unwrap());
+        assert!(ended, "it does not end: {}", self.log());
     }
 
     fn pid(&self) -> Pid {
@@ -281,10 +285,13 @@ impl Drop for PrivateEngine {
             let pid = Pid::from_child(&daemon);
             let _going_on = kill_process(pid, Signal::CONT);
             if let Some(docker) = self.client() {
-                remove_containers(&docker);
+                engine::remove_all_blocking(&docker);
             }
             let _ended = kill_process(pid, Signal::TERM);
-            let _status = daemon.wait();
+            if !wait(&mut daemon) {
+                let _killed = kill_process(pid, Signal::KILL);
+                let _status = daemon.wait();
+            }
         }
         // What outlives an engine that was killed, or that lets its containers live.
         for pid in self.processes() {
@@ -294,20 +301,14 @@ impl Drop for PrivateEngine {
     }
 }
 
-fn remove_containers(docker: &Docker) {
-    std::thread::scope(|scope| {
-        let removing = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let all = ListContainersOptionsBuilder::new().all(true).build();
-                for container in docker.list_containers(Some(all)).await.unwrap_or_default() {
-                    let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-                    let id = container.id.unwrap_or_default();
-                    let _removed = docker.remove_container(&id, Some(force)).await;
-                }
-            });
-        });
-        // The test has its own outcome, whatever becomes of this.
-        let _removed = removing.join();
-    });
+/// Waits for a process to end. False when it takes too long.
+fn wait(process: &mut Child) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if process.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
 }

@@ -51,7 +51,7 @@ impl SshServer {
             path("user.pub"),
         );
         fs::write(path("sshd_config"), settings).unwrap();
-        let server = Command::new("/usr/sbin/sshd")
+        let mut server = Command::new("/usr/sbin/sshd")
             .args(["-D", "-f", &path("sshd_config"), "-E", &path("log")])
             .stdin(Stdio::null())
             .spawn()
@@ -59,7 +59,8 @@ impl SshServer {
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let log = fs::read_to_string(path("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_mins(1), "{log}");
+            let ended = server.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < Duration::from_mins(1), "{log}");
             std::thread::sleep(Duration::from_millis(20));
         }
         let started = Self { folder, port, server, made_empty };

@@ -225,18 +225,35 @@ async fn engine_one_over_tls_is_used_by_who_has_its_certificates_and_by_nobody_e
     assert_eq!((info.endpoint, info.outlives_us), (address.clone(), false));
     armor.close().await;
 
+    // Whoever has another authority does not take the engine for his own; the engine takes nobody's
+    // certificate that its authority has not signed; and nothing goes in the clear.
     let strangers = tempfile::tempdir().unwrap();
     write_certificates(strangers.path());
-    let others = strangers.path().display().to_string();
-    for home in [
-        home.with("ARMOR_ENGINE_CERTIFICATES", others),
-        Home::new().with("ARMOR_ENGINE_HOST", &address),
-    ] {
-        let armor = open(&home).await;
-        let refused = armor.lifecycle().runtime().probe().await.unwrap_err();
-        assert!(matches!(refused, RuntimeError::Untrusted { .. }), "{refused:?}");
-        armor.close().await;
+    let mixed = |from_stranger: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ca.pem", "cert.pem", "key.pem"] {
+            let is_his = from_stranger.contains(&name);
+            let source = if is_his { strangers.path().to_owned() } else { engine.certificates() };
+            std::fs::copy(source.join(name), folder.path().join(name)).unwrap();
+        }
+        folder
+    };
+    for folder in [mixed(&["ca.pem"]), mixed(&["cert.pem", "key.pem"])] {
+        let path = folder.path().display().to_string();
+        let home =
+            Home::new().with("ARMOR_ENGINE_HOST", &address).with("ARMOR_ENGINE_CERTIFICATES", path);
+        untrusted(&home).await;
     }
+    untrusted(&Home::new().with("ARMOR_ENGINE_HOST", &address)).await;
+    let by_name = address.replace("127.0.0.1", "localhost");
+    untrusted(&home.with("ARMOR_ENGINE_HOST", by_name)).await;
+}
+
+async fn untrusted(home: &Home) {
+    let armor = open(home).await;
+    let refused = armor.lifecycle().runtime().probe().await.unwrap_err();
+    assert!(matches!(refused, RuntimeError::Untrusted { .. }), "{refused:?}");
+    armor.close().await;
 }
 
 // R58: as `docker context create` leaves it.

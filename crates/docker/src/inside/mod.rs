@@ -18,7 +18,6 @@ use bollard::models::ContainerInspectResponse;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::Engine;
-use crate::features::Family;
 use crate::seccomp;
 
 pub(crate) use command::{Outcome, noted_end};
@@ -64,7 +63,7 @@ impl Inside {
 
     /// The option of the engine's API that puts the profile of system calls in force.
     pub(crate) async fn seccomp(&self) -> Result<String, RuntimeError> {
-        if self.engine.features().await?.family != Family::Podman {
+        if !self.engine.features().await?.takes_profiles_as_files() {
             return Ok(format!("seccomp={}", *seccomp::PROFILE));
         }
         // That takes the name of a file on its machine.

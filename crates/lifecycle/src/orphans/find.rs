@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use armor_core::event::{Event, EventPayload, SystemEvent, TaskEvent};
 use armor_core::id::TaskId;
 use armor_core::sandbox::{Belonging, OrphanCause};
+use armor_core::task::Task;
 use armor_core::time::Timestamp;
 use armor_registry::{EventQuery, RegistryError};
 
@@ -27,7 +28,7 @@ impl Lifecycle {
         }
         let files = self.parts.folders.tasks()?;
         let files = files.into_iter().map(|task| (task, vec![Belonging::Files]));
-        let found = self.found().await?;
+        let (found, now) = (self.found().await?, self.now());
         let mut orphans = Vec::new();
         for (task, mut belongings) in there.into_iter().chain(files) {
             let Some(cause) = self.cause(&task).await? else { continue };
@@ -37,7 +38,9 @@ impl Lifecycle {
             }
             belongings.sort_unstable();
             belongings.dedup();
-            let at = found.get(&(task.clone(), is_files)).copied().unwrap_or_else(|| self.now());
+            let at = found.get(&(task.clone(), is_files)).copied();
+            // The clock may have been ahead then.
+            let at = at.map_or(now, |at| at.min(now));
             let due = Due::of(cause, &belongings, at, self.settings.sweep.grace());
             orphans.push(Orphan { task, cause, belongings, due });
         }
@@ -47,16 +50,23 @@ impl Lifecycle {
 
     /// Why a task does not need what there is of it; none when it does.
     pub(super) async fn cause(&self, task: &TaskId) -> Result<Option<OrphanCause>, LifecycleError> {
-        // The pool first: a sandbox leaves it when its task is there.
-        if self.parts.pool.has(task).map_err(LifecycleError::Pool)? {
+        if let Some(known) = self.known(task).await? {
+            return Ok(known.status.is_final().then_some(OrphanCause::Ended));
+        }
+        // The pool before the registry: a sandbox leaves it when its task is there.
+        if self.parts.pool.has(task).map_err(LifecycleError::Pool)?
+            || self.known(task).await?.is_some()
+        {
             return Ok(None);
         }
+        let was_deleted = self.was_deleted(task).await?;
+        Ok(Some(if was_deleted { OrphanCause::Deleted } else { OrphanCause::Unknown }))
+    }
+
+    async fn known(&self, task: &TaskId) -> Result<Option<Task>, LifecycleError> {
         match self.parts.registry.get(task).await {
-            Ok(task) => Ok(task.status.is_final().then_some(OrphanCause::Ended)),
-            Err(RegistryError::NotFound { .. }) if self.was_deleted(task).await? => {
-                Ok(Some(OrphanCause::Deleted))
-            }
-            Err(RegistryError::NotFound { .. }) => Ok(Some(OrphanCause::Unknown)),
+            Ok(task) => Ok(Some(task)),
+            Err(RegistryError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -71,7 +81,8 @@ impl Lifecycle {
 
     pub(super) async fn found(&self) -> Result<Found, LifecycleError> {
         let mut found = Found::new();
-        for event in self.parts.registry.announcements().await? {
+        let names = ["system:orphanFound", "system:orphanRemoved"];
+        for event in self.parts.registry.announcements(&names).await? {
             match event.payload {
                 EventPayload::System(SystemEvent::OrphanFound { task, belongings, .. }) => {
                     found.entry((task, is_files(&belongings))).or_insert(event.at);

@@ -1,6 +1,7 @@
 //! Removing orphans: those that are due, or those that a person names.
 
 use armor_core::event::SystemEvent;
+use armor_core::id::TaskId;
 use armor_core::sandbox::Belonging;
 use armor_persistence::Freed;
 use tokio::time::sleep;
@@ -10,47 +11,59 @@ use super::{Orphan, is_files};
 use crate::{Lifecycle, LifecycleError};
 
 /// What a sweep did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Swept {
     /// What was removed.
     pub removed: Vec<Orphan>,
-    /// What was found and stays for now.
+    /// What stays for now: it is not due, or somebody works on the task.
     pub left: Vec<Orphan>,
+    /// What could not be removed, and why not.
+    pub failed: Vec<(Orphan, LifecycleError)>,
     /// The files that went.
     pub freed: Freed,
+}
+
+/// What became of an orphan.
+enum Fate {
+    Removed,
+    Left,
+    /// It is none any more.
+    Gone,
 }
 
 impl Lifecycle {
     /// Removes the orphans that are due, and notes when the others were found.
     ///
     /// # Errors
-    /// When the runtime or the registry fails.
+    /// When they cannot be looked for.
     pub async fn sweep(&self) -> Result<Swept, LifecycleError> {
         let now = self.now();
         let found = self.orphans().await?;
-        let (due, left): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|orphan| orphan.due.has_come(now));
-        self.note(&left).await?;
-        let mut swept = self.prune(due).await?;
-        swept.left.extend(left);
-        Ok(swept)
+        let (due, others) = found.into_iter().partition(|orphan| orphan.due.has_come(now));
+        Ok(self.prune(due, others).await)
     }
 
-    /// Removes orphans, due or not. What a task needs by now, or somebody works on, stays.
-    ///
-    /// # Errors
-    /// When the runtime or the registry fails. Some may have been removed.
-    pub async fn prune(&self, orphans: Vec<Orphan>) -> Result<Swept, LifecycleError> {
+    /// Removes orphans, due or not, and notes that the others were found. What a task needs by now, or
+    /// somebody works on, stays; what cannot be removed keeps no other one from going.
+    pub async fn prune(&self, due: Vec<Orphan>, others: Vec<Orphan>) -> Swept {
         let mut swept = Swept::default();
-        for orphan in orphans {
-            if self.remove_orphan(&orphan).await? {
-                swept.removed.push(orphan);
-            } else {
-                swept.left.push(orphan);
+        let due = due.into_iter().map(|orphan| (orphan, true));
+        for (orphan, is_due) in due.chain(others.into_iter().map(|orphan| (orphan, false))) {
+            match self.settle(&orphan, is_due).await {
+                Ok(Fate::Removed) => swept.removed.push(orphan),
+                Ok(Fate::Left) => swept.left.push(orphan),
+                Ok(Fate::Gone) => {}
+                Err(error) => swept.failed.push((orphan, error)),
             }
         }
-        swept.freed = self.parts.folders.empty_trash().await?;
-        Ok(swept)
+        match self.parts.folders.empty_trash().await {
+            Ok(freed) => swept.freed = freed,
+            Err(error) => {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(cause, "what was removed stays in the trash for now");
+            }
+        }
+        swept
     }
 
     /// Sweeps again and again.
@@ -69,39 +82,54 @@ impl Lifecycle {
         }
     }
 
-    async fn note(&self, left: &[Orphan]) -> Result<(), LifecycleError> {
-        let known = self.found().await?;
-        for Orphan { task, cause, belongings, .. } in left {
-            if known.contains_key(&(task.clone(), is_files(belongings))) {
-                continue;
-            }
-            let (task, belongings) = (task.clone(), belongings.clone());
-            let fact = SystemEvent::OrphanFound { task, cause: *cause, belongings };
-            self.parts.registry.announce(fact).await?;
-        }
-        Ok(())
-    }
-
-    /// False when it is none any more, or somebody works on the task.
-    async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, LifecycleError> {
+    /// Looks at an orphan again while nobody works on the task, notes that it was found, and removes it
+    /// if it is due. So every removal stands in the log, also that of a process that is killed then.
+    async fn settle(&self, orphan: &Orphan, is_due: bool) -> Result<Fate, LifecycleError> {
         let Orphan { task, cause, belongings, .. } = orphan;
-        let Some(lock) = self.parts.folders.try_lock(task)? else { return Ok(false) };
-        if self.cause(task).await? != Some(*cause) {
+        let Some(lock) = self.parts.folders.try_lock(task)? else { return Ok(Fate::Left) };
+        let is_there = self.belongings(task, is_files(belongings)).await?;
+        if is_there.is_empty() || self.cause(task).await? != Some(*cause) {
             self.forget_lock(task, lock)?;
-            return Ok(false);
+            return Ok(Fate::Gone);
         }
-        if belongings.iter().any(|belonging| *belonging != Belonging::Files) {
-            self.parts.runtime.remove(task).await?;
+        let fact = |belongings| (task.clone(), *cause, belongings);
+        if !self.found().await?.contains_key(&(task.clone(), is_files(belongings))) {
+            let (task, cause, belongings) = fact(is_there.clone());
+            let found = SystemEvent::OrphanFound { task, cause, belongings };
+            self.parts.registry.announce(found).await?;
+        }
+        if !is_due {
+            self.forget_lock(task, lock)?;
+            return Ok(Fate::Left);
         }
         if is_files(belongings) {
             self.parts.folders.discard(task, lock)?;
         } else {
+            self.parts.runtime.remove(task).await?;
             self.forget_lock(task, lock)?;
         }
-        let (task, belongings) = (task.clone(), belongings.clone());
-        let fact = SystemEvent::OrphanRemoved { task, cause: *cause, belongings };
-        self.parts.registry.announce(fact).await?;
-        Ok(true)
+        let (task, cause, belongings) = fact(is_there);
+        let removed = SystemEvent::OrphanRemoved { task, cause, belongings };
+        self.parts.registry.announce(removed).await?;
+        Ok(Fate::Removed)
+    }
+
+    /// What there is of a task now: its files, or what the runtime has.
+    async fn belongings(
+        &self,
+        task: &TaskId,
+        files: bool,
+    ) -> Result<Vec<Belonging>, LifecycleError> {
+        if files {
+            let is_there = self.folder(task).exists();
+            return Ok(is_there.then_some(Belonging::Files).into_iter().collect());
+        }
+        let all = self.parts.runtime.belongings().await?.into_iter();
+        let mut found: Vec<_> =
+            all.filter(|(whose, _)| whose == task).map(|(_, belonging)| belonging).collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 }
 
@@ -111,7 +139,11 @@ impl Swept {
             tracing::info!(%task, %cause, ?belongings, "removed an orphan");
         }
         for Orphan { task, cause, belongings, .. } in &self.left {
-            tracing::info!(%task, %cause, ?belongings, "an orphan; `armor prune` removes it");
+            tracing::debug!(%task, %cause, ?belongings, "an orphan; `armor prune` shows it");
+        }
+        for (Orphan { task, .. }, error) in &self.failed {
+            let cause = armor_core::error::chain(error);
+            tracing::warn!(%task, cause, "an orphan could not be removed");
         }
     }
 }

@@ -72,12 +72,20 @@ async fn until_created(events: &mut Subscription) {
     }
 }
 
+fn tell(error: &LifecycleError) {
+    let cause = armor_core::error::chain(error);
+    tracing::warn!(cause, "sandboxes of the pool stay until it is filled again");
+}
+
 impl Lifecycle {
     /// Keeps sandboxes ready for the kinds of tasks that were created last, until it is told to stop;
     /// then it removes them. Waits while another process of the home does so.
     pub async fn keep_pool(&self, stop: CancellationToken) {
         if self.parts.pool.size() == 0 {
-            return self.empty_pool().await;
+            if let Err(error) = self.empty_pool().await {
+                tell(&error);
+            }
+            return;
         }
         let Some(_place) = wait_for_place(self.parts.pool.lock(), &stop).await else { return };
         let mut events = self.bus().subscribe(Pattern::ALL);
@@ -99,16 +107,23 @@ impl Lifecycle {
                 () = stop.cancelled() => break,
             }
         }
-        self.drain_all().await;
+        if let Err(error) = self.drain_pool(&[]).await {
+            tell(&error);
+        }
     }
 
-    /// Removes what is in the pool, unless somebody fills it.
-    pub async fn empty_pool(&self) {
-        match FileLock::try_hold(self.parts.pool.lock()) {
-            Ok(Some(_place)) => self.drain_all().await,
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the pool of sandboxes cannot be had"),
+    /// Removes what is in the pool, unless somebody fills it. Says how many sandboxes went.
+    ///
+    /// # Errors
+    /// When one cannot be removed, or the pool's files cannot be used.
+    pub async fn empty_pool(&self) -> Result<usize, LifecycleError> {
+        let place = FileLock::try_hold(self.parts.pool.lock()).map_err(LifecycleError::Pool)?;
+        if place.is_none() {
+            return Ok(0);
         }
+        let before = self.all_pooled()?.len();
+        self.drain_pool(&[]).await?;
+        Ok(before.saturating_sub(self.all_pooled()?.len()))
     }
 
     /// The sandboxes of a pool that nobody fills; none while somebody does.
@@ -116,20 +131,14 @@ impl Lifecycle {
     /// # Errors
     /// When the pool's files cannot be read.
     pub fn idle_pool(&self) -> Result<Vec<TaskId>, LifecycleError> {
-        let pool = &self.parts.pool;
-        let place = FileLock::try_hold(pool.lock()).map_err(LifecycleError::Pool)?;
-        if place.is_none() {
-            return Ok(Vec::new());
-        }
-        let all: io::Result<Vec<_>> = Stage::ALL.iter().map(|stage| pool.at(*stage)).collect();
-        Ok(all.map_err(LifecycleError::Pool)?.concat())
+        let place = FileLock::try_hold(self.parts.pool.lock()).map_err(LifecycleError::Pool)?;
+        if place.is_none() { Ok(Vec::new()) } else { self.all_pooled() }
     }
 
-    async fn drain_all(&self) {
-        if let Err(error) = self.drain_pool(&[]).await {
-            let cause = armor_core::error::chain(&error);
-            tracing::warn!(cause, "sandboxes of the pool stay until it is filled again");
-        }
+    fn all_pooled(&self) -> Result<Vec<TaskId>, LifecycleError> {
+        let pool = &self.parts.pool;
+        let all: io::Result<Vec<_>> = Stage::ALL.iter().map(|stage| pool.at(*stage)).collect();
+        Ok(all.map_err(LifecycleError::Pool)?.concat())
     }
 
     async fn fill_pool(&self, stop: &CancellationToken) -> Result<(), LifecycleError> {

@@ -59,7 +59,8 @@ impl Pool {
 
     /// Whether a sandbox is at any stage.
     pub(crate) fn has(&self, task: &TaskId) -> io::Result<bool> {
-        for stage in Stage::ALL {
+        // In the order in which one goes on; and it may go back to the first.
+        for stage in Stage::ALL.into_iter().chain([Stage::Making]) {
             if self.path(stage, task).try_exists()? {
                 return Ok(true);
             }

@@ -3,6 +3,7 @@
 use armor_core::event::{DamagedEvent, Event, Seq, Stored};
 use armor_core::id::TaskId;
 use armor_core::time::Timestamp;
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
@@ -88,10 +89,21 @@ pub(super) async fn of_task(
     readers.all(READ, found).await?.iter().map(rows::event).collect()
 }
 
-pub(super) async fn of_the_home(readers: &Readers) -> Result<Vec<Event>, RegistryError> {
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE task_id IS NULL ORDER BY seq");
-    let found = sqlx::query(AssertSqlSafe(sql));
-    readers.all(READ, found).await?.iter().map(rows::event).collect()
+pub(super) async fn of_the_home(
+    readers: &Readers,
+    names: &[&str],
+) -> Result<Vec<Event>, RegistryError> {
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM events
+         WHERE task_id IS NULL AND name IN (SELECT value FROM json_each(?)) ORDER BY seq"
+    );
+    let found = sqlx::query(AssertSqlSafe(sql)).bind(Value::from(names.to_vec()).to_string());
+    let found = readers.all(READ, found).await?;
+    let stored: Result<Vec<_>, _> = found.iter().map(stored).collect();
+    let whole = stored?.into_iter().filter_map(|event| {
+        event.inspect_err(|damaged| tracing::warn!(%damaged, "an event is left out")).ok()
+    });
+    Ok(whole.collect())
 }
 
 pub(super) async fn head(readers: &Readers) -> Result<Seq, RegistryError> {

@@ -256,8 +256,8 @@ impl Registry for SqliteRegistry {
         self.writer.write(deed).await.map(drop)
     }
 
-    async fn announcements(&self) -> Result<Vec<Event>, RegistryError> {
-        events::of_the_home(&self.readers).await
+    async fn announcements(&self, names: &[&str]) -> Result<Vec<Event>, RegistryError> {
+        events::of_the_home(&self.readers, names).await
     }
 
     async fn announce(&self, event: SystemEvent) -> Result<(), RegistryError> {
