@@ -39,6 +39,11 @@ fn bench(what: &[&str]) -> Outcome {
     } else {
         [&["all"], what].concat()
     };
+    // One command for both, so that what both stand on is built once: the bench drives the server.
+    let packages = ["--package", "armor-bench", "--package", "armor-mcp-server"];
+    process::run(
+        process::cargo().args(["build", "--quiet", "--release", "--locked"]).args(packages),
+    )?;
     process::run(
         process::cargo()
             .args(["run", "--quiet", "--release", "--locked", "--package", "armor-bench", "--"])

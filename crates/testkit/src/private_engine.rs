@@ -151,6 +151,8 @@ impl PrivateEngine {
             .command()
             .args(self.own_arguments())
             .args(&self.arguments)
+            // Podman's helpers leave files where they stand.
+            .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -1,6 +1,7 @@
 //! What a user would write instead: the engine's API, called directly, with as few calls as do.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 
 use armor_core::id::HomeId;
 use armor_core::sandbox::{Access, Limits, Mount, SandboxSpec, UserIds};
@@ -13,7 +14,8 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -76,6 +78,27 @@ impl Bare {
             Some(0) => Ok(()),
             code => Err(format!("{argv:?} ended with {code:?}").into()),
         }
+    }
+
+    /// Begins a command and gives what it writes, as it comes.
+    pub(super) async fn begin(
+        &self,
+        container: &str,
+        user: UserIds,
+        argv: &[&str],
+    ) -> Outcome<Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>> {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            cmd: Some(argv.iter().map(ToString::to_string).collect()),
+            user: Some(format!("{}:{}", user.uid, user.gid)),
+            ..CreateExecOptions::default()
+        };
+        let exec = self.docker.create_exec(container, options).await?.id;
+        let started = self.docker.start_exec(&exec, None::<StartExecOptions>).await?;
+        let StartExecResults::Attached { output, .. } = started else {
+            return Err("the engine answered as if detached".into());
+        };
+        Ok(Box::pin(output.map(|piece| Ok(piece?.into_bytes()))))
     }
 
     pub(super) async fn remove(&self, container: &str) -> Outcome {

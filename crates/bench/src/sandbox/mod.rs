@@ -5,10 +5,13 @@
 //! what differs is our overhead. Whatever is made is removed, also when a measurement fails.
 
 mod bare;
+mod follow;
 mod lifecycle;
+mod load;
 mod place;
 mod ready;
 mod runtime;
+mod stdio;
 
 use std::time::Duration;
 
@@ -26,6 +29,9 @@ struct Amount {
     sandboxes: usize,
     /// Commands run in each of them.
     commands: usize,
+    /// Rounds with many sandboxes at once, and how many.
+    load_rounds: usize,
+    at_once: usize,
 }
 
 /// Fails when there is no engine; makes the tests' image where there is one.
@@ -51,14 +57,21 @@ pub(crate) async fn engine_version() -> String {
 /// Measures the area.
 pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let amount = match effort {
-        Effort::Quick => Amount { rounds: 5, sandboxes: 2, commands: 15 },
-        Effort::Full => Amount { rounds: 10, sandboxes: 10, commands: 10 },
+        Effort::Quick => {
+            Amount { rounds: 5, sandboxes: 2, commands: 15, load_rounds: 2, at_once: 10 }
+        }
+        Effort::Full => {
+            Amount { rounds: 10, sandboxes: 5, commands: 20, load_rounds: 5, at_once: 50 }
+        }
     };
     let place = Place::new().await?;
     place.check_same_hardening().await?;
     let runtime = runtime::measure(&place, amount).await?;
     let lifecycle = lifecycle::measure(&place, amount).await?;
     let ready = ready::measure(&place, amount).await?;
+    let stdio = stdio::measure(&place, amount).await?;
+    let followed = follow::measure(&place, amount).await?;
+    let load = load::measure(&place, amount).await?;
     Ok(vec![
         row("create + start", &runtime.create, "bare Docker API", None),
         row(
@@ -99,6 +112,36 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             &ready.warm,
             "bare create + start",
             Some(Target::Ratio(0.125)),
+        ),
+        row(
+            "execute_in_task `true`, stdio",
+            &stdio,
+            "bare exec",
+            Some(Target::P50Below(Duration::from_millis(4))),
+        ),
+        row(
+            "a line, followed",
+            &followed,
+            "bare attached exec",
+            Some(Target::P50Below(Duration::from_millis(5))),
+        ),
+        row(
+            if amount.at_once == 50 { "50 sandboxes at once" } else { "10 sandboxes at once" },
+            &load.create,
+            "bare create + start",
+            Some(Target::Ratio(1.15)),
+        ),
+        row(
+            if amount.at_once == 50 { "1,000 commands in them" } else { "200 commands in them" },
+            &load.exec,
+            "bare exec",
+            Some(Target::Ratio(1.0)),
+        ),
+        row(
+            "exec `true`, 8 at once, each",
+            &runtime.together,
+            "bare exec",
+            Some(Target::P50Below(Duration::from_micros(1_250))),
         ),
     ])
 }

@@ -63,6 +63,8 @@ async fn measure_in(
     amount: Amount,
 ) -> Outcome {
     let spec = place.spec(lifecycle.default_limits())?;
+    // The pool is kept for the kinds of tasks that there are.
+    let kept = if has_pool { Some(create(lifecycle, repository).await?) } else { None };
     for turn in 0..=amount.rounds * amount.sandboxes {
         for side in order(turn) {
             match side {
@@ -88,13 +90,20 @@ async fn measure_in(
             times.forget();
         }
     }
+    if let Some(task) = kept {
+        lifecycle.delete(task.id.as_str(), true).await?;
+    }
     Ok(())
 }
 
-async fn ready(lifecycle: &Lifecycle, repository: &Repository) -> Outcome<Task> {
+async fn create(lifecycle: &Lifecycle, repository: &Repository) -> Outcome<Task> {
     let mut request = CreateTask::named("a task to measure".parse()?);
     request.workspace = Some(repository.path().to_owned());
-    let task = lifecycle.create(request).await?;
+    Ok(lifecycle.create(request).await?)
+}
+
+async fn ready(lifecycle: &Lifecycle, repository: &Repository) -> Outcome<Task> {
+    let task = create(lifecycle, repository).await?;
     Ok(lifecycle.attach(task.id.as_str(), "bench".parse()?, &Silent).await?)
 }
 

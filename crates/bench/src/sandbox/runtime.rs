@@ -1,12 +1,13 @@
 //! The runtime's own calls beside the engine's: make and start, run a command, remove.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use armor_core::id::{IdSource, SandboxId};
 use armor_core::sandbox::{
     CommandExit, ExecRequest, Limits, OutputPlace, Runtime, SandboxSpec, paths,
 };
 use armor_core::time::{Clock, SystemClock};
+use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
 use super::Amount;
@@ -20,6 +21,8 @@ pub(super) struct Measured {
     pub(super) exec: Times,
     pub(super) remove: Times,
     pub(super) output: Times,
+    /// What one of several at once takes of the time.
+    pub(super) together: Times,
     pub(super) idle: Idle,
 }
 
@@ -29,6 +32,9 @@ pub(super) struct Idle {
     pub(super) ours: f64,
     pub(super) baseline: f64,
 }
+
+/// How many commands run at once in one sandbox.
+const TOGETHER: u32 = 8;
 
 /// Writes 100 MB as fast as it can.
 const WRITE: [&str; 4] = ["dd", "if=/dev/zero", "bs=1000000", "count=100"];
@@ -40,6 +46,7 @@ pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Measured> 
         exec: Times::new()?,
         remove: Times::new()?,
         output: Times::new()?,
+        together: Times::new()?,
         idle: Idle::default(),
     };
     for turn in 0..2 {
@@ -49,6 +56,7 @@ pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Measured> 
     measured.exec.forget();
     measured.remove.forget();
     measured.output.forget();
+    measured.together.forget();
     for turn in 0..amount.rounds * amount.sandboxes {
         measured.a_sandbox_of_each(place, turn, amount.commands).await?;
     }
@@ -82,6 +90,20 @@ impl Measured {
                 }
             }
         }
+        for side in order(turn) {
+            let began = Instant::now();
+            match side {
+                Side::Ours => {
+                    let all = (0..TOGETHER).map(|_| exec(place, &ours, &spec, &["true"]));
+                    try_join_all(all).await?;
+                }
+                Side::Baseline => {
+                    let one = |_| place.bare.exec(&bare, spec.user, &[], &["true"]);
+                    try_join_all((0..TOGETHER).map(one)).await?;
+                }
+            }
+            self.together.took(side, began.elapsed() / TOGETHER);
+        }
         self.idle = Idle {
             ours: place.bare.resident(ours.as_str()).await?,
             baseline: place.bare.resident(&bare).await?,
@@ -105,13 +127,18 @@ impl Measured {
     }
 }
 
-async fn create(place: &Place, spec: &SandboxSpec) -> Outcome<SandboxId> {
+pub(super) async fn create(place: &Place, spec: &SandboxSpec) -> Outcome<SandboxId> {
     let sandbox = place.runtime.create(spec).await?.id;
     place.runtime.start(&sandbox, spec).await?;
     Ok(sandbox)
 }
 
-async fn exec(place: &Place, sandbox: &SandboxId, spec: &SandboxSpec, argv: &[&str]) -> Outcome {
+pub(super) async fn exec(
+    place: &Place,
+    sandbox: &SandboxId,
+    spec: &SandboxSpec,
+    argv: &[&str],
+) -> Outcome {
     let execution = place.ids.execution_id(SystemClock.now());
     // Into one folder what is large: removing files makes the file system slow to make new ones for
     // a while, and with that whatever is measured next.
