@@ -1,8 +1,9 @@
 //! Drives the durable consumers of the log.
 //!
 //! A round gives each consumer, one after the other, what lies behind its cursor, and moves the
-//! cursor on when the consumer says that it is done. A round runs after each commit of this
-//! process and once at the start, which is how consumers catch up after a crash. Of several
+//! cursor on when the consumer says that it is done. A round runs a moment after each commit of this
+//! process, so that one round serves what is committed in quick succession, or at once when somebody
+//! waits for it; and once at the start, which is how consumers catch up after a crash. Of several
 //! processes with the same home, the one that holds the lock's file runs the round; the others
 //! wait for the lock and find their events dealt with.
 
@@ -22,6 +23,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::delivery::{Delivery, RetryError};
 
+/// How long a round waits for more to be committed, while nobody waits for it. A command's start and end
+/// mostly come within it, and what consumers write does not compete with the command.
+const LINGER: Duration = Duration::from_millis(20);
 /// How long to wait before a failed consumer is tried again, when nothing new comes.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long another process, which has committed something, is given to run its own round.
@@ -36,6 +40,8 @@ pub struct Consumers {
     lock: PathBuf,
     /// Up to where every consumer has dealt with the log.
     done: watch::Receiver<Seq>,
+    /// Up to where somebody waits for that.
+    wanted: watch::Sender<Seq>,
     stop: CancellationToken,
     running: TaskTracker,
 }
@@ -61,19 +67,26 @@ impl Consumers {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (done, seen) = watch::channel(Seq::START);
+        let (wanted, wishes) = watch::channel(Seq::START);
         let stop = CancellationToken::new();
         let delivery = Arc::new(Delivery::new(log, consumers, clock));
-        let driver = Driver { delivery: delivery.clone(), lock: lock.clone(), done };
+        let driver =
+            Driver { delivery: delivery.clone(), lock: lock.clone(), done, wanted: wishes };
         let running = TaskTracker::new();
         running.spawn(driver.run(stop.clone()));
         running.close();
-        Self { delivery, lock, done: seen, stop, running }
+        Self { delivery, lock, done: seen, wanted, stop, running }
     }
 
     /// Waits until every consumer has dealt with everything up to `seq`, at most for `limit`.
     /// False when the time ran out; the consumers go on all the same.
     pub async fn caught_up(&self, seq: Seq, limit: Duration) -> bool {
         let mut done = self.done.clone();
+        self.wanted.send_if_modified(|wanted| {
+            let is_more = seq > *wanted;
+            *wanted = seq.max(*wanted);
+            is_more
+        });
         let reached = tokio::time::timeout(limit, done.wait_for(|done| *done >= seq)).await;
         matches!(reached, Ok(Ok(_)))
     }
@@ -109,10 +122,11 @@ struct Driver {
     delivery: Arc<Delivery>,
     lock: PathBuf,
     done: watch::Sender<Seq>,
+    wanted: watch::Receiver<Seq>,
 }
 
 impl Driver {
-    async fn run(self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         let mut appended = self.delivery.log().appended();
         let mut commits = self.delivery.log().commits();
         loop {
@@ -123,7 +137,10 @@ impl Driver {
             let at_latest = if all_well { LATEST } else { RETRY };
             let more = async {
                 tokio::select! {
-                    changed = appended.changed() => changed.is_ok(),
+                    changed = appended.changed() => {
+                        self.linger().await;
+                        changed.is_ok()
+                    }
                     // Another process may die between its commit and its own round.
                     () = their_turn(&mut commits) => true,
                     () = tokio::time::sleep(at_latest) => true,
@@ -133,6 +150,14 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    /// Waits for more, but not when somebody waits for what there is.
+    async fn linger(&mut self) {
+        let done = *self.done.borrow();
+        let wanted = self.wanted.wait_for(|wanted| *wanted > done);
+        // Its end is no different from the time's.
+        let _hurried = tokio::time::timeout(LINGER, wanted).await;
     }
 
     /// Brings every consumer to the end of the log. False when one of them could not follow.

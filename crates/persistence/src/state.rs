@@ -120,6 +120,8 @@ impl Consumer for StateMirror {
         tasks.dedup();
         for id in tasks {
             match self.registry.get(id).await {
+                // Most events, such as those of commands, change nothing of it.
+                Ok(task) if load(&self.folders.of(id)).is_ok_and(|kept| kept == task) => {}
                 Ok(task) => self.keep(&task)?,
                 // It was deleted since; its folder goes, or is gone.
                 Err(RegistryError::NotFound { .. }) => {}

@@ -1,7 +1,7 @@
 //! The way of a command through the composed system, with its events and the files of its output,
 //! beside the bare engine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use armor::task::Task;
 use armor::{Armor, CommandLine, CreateTask, Execute, Lifecycle, Silent};
@@ -13,8 +13,6 @@ use super::place::Place;
 use crate::Outcome;
 use crate::times::{Side, Times, order};
 
-/// The consumer that deals with an event last.
-const LAST_CONSUMER: &str = "janitor";
 /// How long the consumers may take to follow.
 const QUIET_LIMIT: Duration = Duration::from_secs(30);
 
@@ -146,13 +144,10 @@ async fn bare_exec(place: &Place, container: &str) -> Outcome {
 
 /// Waits until the consumers have followed, so that their work is not charged to the baseline.
 async fn quiet(lifecycle: &Lifecycle) -> Outcome {
-    let log = lifecycle.registry();
-    let (head, began) = (log.head().await?, Instant::now());
-    while log.cursor(LAST_CONSUMER).await? < head {
-        if began.elapsed() > QUIET_LIMIT {
-            return Err(format!("`{LAST_CONSUMER}` does not follow the log").into());
-        }
-        tokio::task::yield_now().await;
+    let head = lifecycle.registry().head().await?;
+    if lifecycle.consumers().caught_up(head, QUIET_LIMIT).await {
+        Ok(())
+    } else {
+        Err("the consumers do not follow the log".into())
     }
-    Ok(())
 }
