@@ -8,13 +8,14 @@ use std::pin::Pin;
 use std::process::Command;
 
 use armor::task::Task;
-use armor::{Armor, CommandLine, CreateTask, Execute, Lifecycle, Silent};
+use armor::{Armor, CommandLine, CreateTask, Execute, Lifecycle, LifecycleError, Silent};
 use armor_core::sandbox::{OutputChunk, UserIds};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Amount;
@@ -72,7 +73,8 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
     for path in [&pipe, &pipe_bare] {
         make_pipe(path)?;
     }
-    let mut ours = Repeater::of(&pipe, follow(lifecycle, &task)).await?;
+    let (output, done) = follow(lifecycle, &task);
+    let mut ours = Repeater::of(&pipe, output).await?;
     let argv = ["/bin/sh", "-c", REPEAT, "/workspace/pipe"];
     let output = place.bare.begin(&bare, UserIds::UNPRIVILEGED, &argv).await?;
     let mut baseline = Repeater::of(&pipe_bare, output).await?;
@@ -91,7 +93,9 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
             times.forget();
         }
     }
+    // With the pipe's end the command ends.
     drop((ours, baseline));
+    done.await??;
     lifecycle.delete(task.id.as_str(), true).await?;
     place.bare.remove(&bare).await?;
     std::fs::remove_file(pipe_bare)?;
@@ -102,22 +106,19 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
 fn follow(
     lifecycle: &Lifecycle,
     task: &Task,
-) -> Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>> {
+) -> (Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>, JoinHandle<Result<(), LifecycleError>>) {
     let (live, pieces) = mpsc::channel::<OutputChunk>(64);
     let argv = ["/bin/sh", "-c", REPEAT, "/workspace/pipe"].map(str::to_owned).to_vec();
     let request = Execute { live: Some(live), ..Execute::new(CommandLine::Argv(argv)) };
     let (lifecycle, id) = (lifecycle.clone(), task.id.clone());
-    tokio::spawn(async move {
-        let done = lifecycle.execute(id.as_str(), request, CancellationToken::new()).await;
-        if let Err(error) = done {
-            eprintln!("the command that is followed: {error}");
-        }
+    let done = tokio::spawn(async move {
+        lifecycle.execute(id.as_str(), request, CancellationToken::new()).await.map(drop)
     });
     let pieces = futures_util::stream::unfold(pieces, |mut pieces| async move {
         let piece = pieces.recv().await?;
         Some((Ok(piece.bytes), pieces))
     });
-    Box::pin(pieces)
+    (Box::pin(pieces), done)
 }
 
 /// A pipe that the commands may read.
