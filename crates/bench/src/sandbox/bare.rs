@@ -29,6 +29,9 @@ pub(super) async fn connect() -> Outcome<Docker> {
 /// its own for system calls.
 const OURS_ALONE: [&str; 5] = ["SecurityOpt", "Init", "Mounts", "config.Entrypoint", "config.User"];
 
+/// What a command writes, as it comes.
+pub(super) type Output = Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>;
+
 /// The bare engine.
 pub(super) struct Bare {
     docker: Docker,
@@ -86,7 +89,7 @@ impl Bare {
         container: &str,
         user: UserIds,
         argv: &[&str],
-    ) -> Outcome<Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>> {
+    ) -> Outcome<Output> {
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             cmd: Some(argv.iter().map(ToString::to_string).collect()),

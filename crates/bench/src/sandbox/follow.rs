@@ -4,14 +4,12 @@
 //! line goes into the pipe, so a shell's `read` and `echo` are part of it on both sides.
 
 use std::path::Path;
-use std::pin::Pin;
 use std::process::Command;
 
 use armor::task::Task;
 use armor::{Armor, CommandLine, CreateTask, Execute, Lifecycle, LifecycleError, Silent};
 use armor_core::sandbox::{OutputChunk, UserIds};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -19,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Amount;
+use super::bare::Output;
 use super::place::Place;
 use crate::Outcome;
 use crate::times::{Side, Times, order};
@@ -29,15 +28,12 @@ const REPEAT: &str = "echo ready; exec 3<$0; while read line <&3; do echo $line;
 /// One side: where lines go in, and where they come out.
 struct Repeater {
     input: File,
-    output: Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>,
+    output: Output,
 }
 
 impl Repeater {
     /// Of a command that runs, and whose pipe this is.
-    async fn of(
-        pipe: &Path,
-        mut output: Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>,
-    ) -> Outcome<Self> {
+    async fn of(pipe: &Path, mut output: Output) -> Outcome<Self> {
         output.next().await.ok_or("the command did not begin")??;
         // It waits for somebody to open the other end.
         let input = File::options().write(true).open(pipe).await?;
@@ -103,10 +99,7 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
 }
 
 /// Runs the command in a task and gives what it writes, as it comes.
-fn follow(
-    lifecycle: &Lifecycle,
-    task: &Task,
-) -> (Pin<Box<dyn Stream<Item = Outcome<Bytes>> + Send>>, JoinHandle<Result<(), LifecycleError>>) {
+fn follow(lifecycle: &Lifecycle, task: &Task) -> (Output, JoinHandle<Result<(), LifecycleError>>) {
     let (live, pieces) = mpsc::channel::<OutputChunk>(64);
     let argv = ["/bin/sh", "-c", REPEAT, "/workspace/pipe"].map(str::to_owned).to_vec();
     let request = Execute { live: Some(live), ..Execute::new(CommandLine::Argv(argv)) };
