@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often the engine is asked whether a container ends.
 const END_TRIES: u32 = 15;
 /// The exit code of what was killed by SIGKILL.
-const KILLED: i64 = 137;
+const KILLED: i32 = 137;
 
 /// A command, in the engine's terms.
 #[derive(Debug)]
@@ -111,13 +111,17 @@ pub(crate) async fn run(
         }
         sink.send(StreamKind::Stdout, text).await;
     }
-    let code = end.exit_code.unwrap_or(KILLED);
+    let code = code(&end)?;
     if code == KILLED && ends_now(engine, sandbox).await? {
         return Ok(CommandExit::SandboxLost);
     }
-    let code =
-        i32::try_from(code).map_err(|_| engine_broke("tell an exit code", "out of range"))?;
     Ok(CommandExit::Code(code))
+}
+
+/// The exit code of a command that has ended.
+pub(crate) fn code(end: &ExecInspectResponse) -> Result<i32, RuntimeError> {
+    let Some(code) = end.exit_code else { return Ok(KILLED) };
+    code.try_into().map_err(|_| engine_broke("tell an exit code", "out of range"))
 }
 
 /// Passes output on, and keeps back what may be the engine's word on a failed start.

@@ -8,15 +8,16 @@ use armor_core::sandbox::{
     CommandEnd, CommandExit, RuntimeError, Terminal, TerminalRequest, TerminalSize, UserIds,
     Written,
 };
+use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::query_parameters::ResizeExecOptionsBuilder;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::engine::Engine;
-use crate::exec::{engine_broke, exit, gone_if_not_there, user};
+use crate::exec::{code, engine_broke, exit, gone_if_not_there, user};
 use crate::kill;
 
 const ACTION: &str = "give a terminal";
@@ -47,20 +48,20 @@ pub(crate) async fn terminal(
     let StartExecResults::Attached { output, input } = started else {
         return Err(engine_broke(ACTION, "it answered as if detached"));
     };
-    resize(engine, &exec, request.size).await?;
-    let (size, sizes) = watch::channel(request.size);
-    tokio::spawn(keep_size(engine.clone(), exec.clone(), sizes));
-    // The command's end is asked for when nothing more can come.
-    let silent = CancellationToken::new();
-    let shown = until(output.map_ok(bollard::container::LogOutput::into_bytes), &silent);
+    // From here on it is killed when nobody waits for it.
     let killer = Killer {
         engine: engine.clone(),
         sandbox: sandbox.clone(),
         execution: request.execution,
         user: request.user,
-        exec,
+        exec: exec.clone(),
         has_ended: false,
     };
+    let (size, sizes) = watch::channel(request.size);
+    tokio::spawn(keep_size(engine.clone(), exec, sizes));
+    // The command's end is asked for when nothing more can come.
+    let silent = CancellationToken::new();
+    let shown = until(output.map_ok(LogOutput::into_bytes), silent.clone().drop_guard());
     Ok(Terminal {
         output: Box::new(StreamReader::new(shown.map_err(io::Error::other).boxed())),
         input: Box::new(input),
@@ -69,21 +70,22 @@ pub(crate) async fn terminal(
     })
 }
 
-/// A stream that cancels a token when it ends, or is dropped.
-fn until<S: futures_util::Stream>(
-    stream: S,
-    end: &CancellationToken,
-) -> impl futures_util::Stream<Item = S::Item> + use<S> {
-    let guard: DropGuard = end.clone().drop_guard();
-    let held = futures_util::stream::once(async move { drop(guard) });
-    stream.map(Some).chain(held.map(|()| None)).filter_map(std::future::ready)
+/// A stream that lets go of a guard when it ends, or is dropped.
+fn until<S: Stream + Unpin>(stream: S, guard: DropGuard) -> impl Stream<Item = S::Item> {
+    stream::unfold((stream, guard), |(mut stream, guard)| async move {
+        let piece = stream.next().await?;
+        Some((piece, (stream, guard)))
+    })
 }
 
 async fn keep_size(engine: Arc<Engine>, exec: String, mut sizes: watch::Receiver<TerminalSize>) {
-    while sizes.changed().await.is_ok() {
+    loop {
         let size = *sizes.borrow_and_update();
         if let Err(error) = resize(&engine, &exec, size).await {
             tracing::debug!(%error, "the terminal keeps its size");
+        }
+        if sizes.changed().await.is_err() {
+            return;
         }
     }
 }
@@ -108,9 +110,7 @@ impl Killer {
     async fn end(mut self, silent: CancellationToken) -> Result<CommandEnd, RuntimeError> {
         silent.cancelled().await;
         let exit = match exit(&self.engine, &self.exec).await? {
-            Some(end) => {
-                CommandExit::Code(end.exit_code.and_then(|code| code.try_into().ok()).unwrap_or(-1))
-            }
+            Some(end) => CommandExit::Code(code(&end)?),
             None => CommandExit::SandboxLost,
         };
         self.has_ended = true;
