@@ -57,9 +57,7 @@ impl Features {
             runs_here: runs_here(endpoint, family, info),
         }
     }
-}
 
-impl Features {
     /// A folder that the engine makes writable for everybody under a root that is not, in memory: it
     /// needs a size.
     pub(crate) fn writable_path(&self) -> Option<String> {
@@ -78,9 +76,11 @@ impl Features {
 
     /// Puts what an engine says of a container into the words of Docker Engine.
     pub(crate) fn translate(&self, container: &mut ContainerInspectResponse) {
+        if self.family != Family::Podman {
+            return;
+        }
         let confinement = Confinement::of(container);
-        let host = container.host_config.as_mut();
-        let Some(host) = host.filter(|_| self.family == Family::Podman) else { return };
+        let Some(host) = container.host_config.as_mut() else { return };
         for limit in host.ulimits.iter_mut().flatten() {
             limit.name = limit.name.take().map(|name| match name.strip_prefix("RLIMIT_") {
                 Some(name) => name.to_ascii_lowercase(),

@@ -117,6 +117,8 @@ impl Tunnel {
             let mut said = Vec::new();
             // What cannot be read is not told.
             let _read = (&mut errors).take(4096).read_to_end(&mut said).await;
+            // It would wait for somebody to read the rest.
+            drop(errors);
             let status = ssh.wait().await?;
             if status.success() {
                 return Ok(());
