@@ -12,6 +12,8 @@ use armor_registry::{EventQuery, RegistryError};
 use super::{Due, Orphan, is_files};
 use crate::{Lifecycle, LifecycleError};
 
+/// What there is, by task.
+pub(super) type Belongings = BTreeMap<TaskId, Vec<Belonging>>;
 /// When orphans were found that were not removed since: by the task, and whether they are files.
 pub(super) type Found = HashMap<(TaskId, bool), Timestamp>;
 
@@ -22,22 +24,17 @@ impl Lifecycle {
     /// When the runtime or the registry fails.
     pub async fn orphans(&self) -> Result<Vec<Orphan>, LifecycleError> {
         // What was made after this belongs to a task that is found below.
-        let mut there: BTreeMap<TaskId, Vec<Belonging>> = BTreeMap::new();
-        for (task, belonging) in self.parts.runtime.belongings().await? {
-            there.entry(task).or_default().push(belonging);
-        }
+        let there = self.in_runtime().await?;
         let files = self.parts.folders.tasks()?;
         let files = files.into_iter().map(|task| (task, vec![Belonging::Files]));
         let (found, now) = (self.found().await?, self.now());
         let mut orphans = Vec::new();
-        for (task, mut belongings) in there.into_iter().chain(files) {
+        for (task, belongings) in there.into_iter().chain(files) {
             let Some(cause) = self.cause(&task).await? else { continue };
             let is_files = is_files(&belongings);
             if is_files && cause == OrphanCause::Ended {
                 continue;
             }
-            belongings.sort_unstable();
-            belongings.dedup();
             let at = found.get(&(task.clone(), is_files)).copied();
             // The clock may have been ahead then.
             let at = at.map_or(now, |at| at.min(now));
@@ -46,6 +43,19 @@ impl Lifecycle {
         }
         orphans.sort_by(|one, other| one.task.cmp(&other.task));
         Ok(orphans)
+    }
+
+    /// What the runtime has, by task.
+    pub(super) async fn in_runtime(&self) -> Result<Belongings, LifecycleError> {
+        let mut there = Belongings::new();
+        for (task, belonging) in self.parts.runtime.belongings().await? {
+            there.entry(task).or_default().push(belonging);
+        }
+        for belongings in there.values_mut() {
+            belongings.sort_unstable();
+            belongings.dedup();
+        }
+        Ok(there)
     }
 
     /// Why a task does not need what there is of it; none when it does.

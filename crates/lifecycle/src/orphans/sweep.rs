@@ -92,10 +92,9 @@ impl Lifecycle {
             self.forget_lock(task, lock)?;
             return Ok(Fate::Gone);
         }
-        let fact = |belongings| (task.clone(), *cause, belongings);
         if !self.found().await?.contains_key(&(task.clone(), is_files(belongings))) {
-            let (task, cause, belongings) = fact(is_there.clone());
-            let found = SystemEvent::OrphanFound { task, cause, belongings };
+            let (task, belongings) = (task.clone(), is_there.clone());
+            let found = SystemEvent::OrphanFound { task, cause: *cause, belongings };
             self.parts.registry.announce(found).await?;
         }
         if !is_due {
@@ -108,8 +107,8 @@ impl Lifecycle {
             self.parts.runtime.remove(task).await?;
             self.forget_lock(task, lock)?;
         }
-        let (task, cause, belongings) = fact(is_there);
-        let removed = SystemEvent::OrphanRemoved { task, cause, belongings };
+        let (task, cause) = (task.clone(), *cause);
+        let removed = SystemEvent::OrphanRemoved { task, cause, belongings: is_there };
         self.parts.registry.announce(removed).await?;
         Ok(Fate::Removed)
     }
@@ -124,12 +123,7 @@ impl Lifecycle {
             let is_there = self.folder(task).exists();
             return Ok(is_there.then_some(Belonging::Files).into_iter().collect());
         }
-        let all = self.parts.runtime.belongings().await?.into_iter();
-        let mut found: Vec<_> =
-            all.filter(|(whose, _)| whose == task).map(|(_, belonging)| belonging).collect();
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+        Ok(self.in_runtime().await?.remove(task).unwrap_or_default())
     }
 }
 
