@@ -4,15 +4,14 @@
 use std::time::{Duration, Instant};
 
 use armor::task::Task;
-use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, LifecycleError};
+use armor::{Armor, CreateTask};
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::ExecutionStatus;
 use armor_core::sandbox::RuntimeError;
 use armor_testkit::{Home, PrivateEngine, require_private_engine, write_certificates};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{attach, attached, open, run, sh};
+use crate::support::{attach, attached, begin, open, run, sh};
 
 /// How long an answer of the engine is waited for.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -23,23 +22,6 @@ fn home_on(engine: &PrivateEngine) -> Home {
     Home::new()
         .with("ARMOR_ENGINE_HOST", engine.host())
         .with("ARMOR_ENGINE_TIMEOUT_SECONDS", LIMIT.as_secs().to_string())
-}
-
-/// Starts a command and waits until it has written something.
-async fn begin(
-    armor: &Armor,
-    task: &Task,
-    line: &str,
-) -> JoinHandle<Result<ExecutionReport, LifecycleError>> {
-    let (begun, mut pieces) = tokio::sync::mpsc::channel(8);
-    let command = CommandLine::Shell(line.to_owned());
-    let request = Execute { live: Some(begun), ..Execute::new(command) };
-    let (lifecycle, id) = (armor.lifecycle().clone(), task.id.clone());
-    let running = tokio::spawn(async move {
-        lifecycle.execute(id.as_str(), request, CancellationToken::new()).await
-    });
-    assert!(pieces.recv().await.is_some());
-    running
 }
 
 /// Runs a command, which is to fail in bounded time, and gives the error's code.

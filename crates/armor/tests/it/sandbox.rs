@@ -9,7 +9,7 @@ use armor_testkit::{Home, engine, require_engine};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{attach, attached, events, open, run, sh};
+use crate::support::{attach, attached, begin, events, open, run, sh};
 
 // R40: a container that is gone is noticed and made again, with all that is kept.
 #[tokio::test]
@@ -44,14 +44,7 @@ async fn engine_a_command_whose_sandbox_goes_away_is_interrupted_and_the_task_go
     let home = Home::new();
     let armor = open(&home).await;
     let task = attached(&armor, &home.repository()).await;
-    let (begun, mut pieces) = tokio::sync::mpsc::channel(8);
-    let command = CommandLine::Shell("echo begun; sleep 1000".to_owned());
-    let request = Execute { live: Some(begun), ..Execute::new(command) };
-    let (lifecycle, id) = (armor.lifecycle().clone(), task.id.clone());
-    let running = tokio::spawn(async move {
-        lifecycle.execute(id.as_str(), request, CancellationToken::new()).await
-    });
-    assert!(pieces.recv().await.is_some());
+    let running = begin(&armor, &task, "echo begun; sleep 1000").await;
     let sandbox = armor.lifecycle().runtime().find(&task.id).await.unwrap().unwrap().id;
     engine::docker().kill_container(sandbox.as_str(), None).await.unwrap();
     let report = running.await.unwrap().unwrap();

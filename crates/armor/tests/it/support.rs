@@ -3,6 +3,7 @@
 use armor::task::Task;
 use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, LifecycleError, Silent};
 use armor_testkit::{Home, Repository};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn open(home: &Home) -> Armor {
@@ -41,4 +42,21 @@ pub(crate) async fn events(armor: &Armor, task: &Task) -> Vec<&'static str> {
     let registry = armor.lifecycle().registry();
     let events = registry.events(&task.id, armor_registry::EventQuery::default()).await.unwrap();
     events.iter().map(armor_core::event::Event::name).collect()
+}
+
+/// Starts a command and waits until it has written something.
+pub(crate) async fn begin(
+    armor: &Armor,
+    task: &Task,
+    line: &str,
+) -> JoinHandle<Result<ExecutionReport, LifecycleError>> {
+    let (begun, mut pieces) = tokio::sync::mpsc::channel(8);
+    let command = CommandLine::Shell(line.to_owned());
+    let request = Execute { live: Some(begun), ..Execute::new(command) };
+    let (lifecycle, id) = (armor.lifecycle().clone(), task.id.clone());
+    let running = tokio::spawn(async move {
+        lifecycle.execute(id.as_str(), request, CancellationToken::new()).await
+    });
+    assert!(pieces.recv().await.is_some());
+    running
 }
