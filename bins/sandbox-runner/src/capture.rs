@@ -9,13 +9,12 @@ use armor_output::{OutputFiles, OutputWriter, StreamKind, Written};
 use armor_runner_protocol::{Answer, Files};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
+use crate::supervisor::Given;
+
 /// How much of a stream may wait to be read, where the system allows it.
 const PIPE_BYTES: usize = 256 * 1024;
 /// How much is read at one time.
 pub(crate) const READ_BYTES: usize = PIPE_BYTES;
-
-/// The descriptors that a command gets: standard input, output and error.
-pub(crate) type Given = Vec<OwnedFd>;
 
 /// Both streams, until their ends.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ impl Capture {
             written: Written::default(),
             end,
         };
-        Ok((capture, vec![stdin.into(), stdout_end, stderr_end]))
+        Ok((capture, Given::Streams([stdin.into(), stdout_end, stderr_end])))
     }
 
     /// What a stream is read from: none behind its end.
@@ -106,9 +105,9 @@ impl Capture {
     /// # Errors
     /// As [`Self::read`].
     pub(crate) fn drain(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; READ_BYTES];
         for stream in 0..KINDS.len() {
             let Some(source) = self.source(stream) else { continue };
+            let mut buffer = vec![0; READ_BYTES];
             let there = usize::try_from(rustix::io::ioctl_fionread(source)?).unwrap_or(usize::MAX);
             // Once more than there is, to see an end that has come.
             let mut read = 0;

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use armor_output::Written;
 use armor_runner_protocol::{Answer, Decoder, FrameError, Hello, Request, VERSION, encode};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::event::epoll::EventFlags;
 use serde::Serialize;
 
 /// How much may wait to be sent before a host is given up that does not read.
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) terminal: Option<OwnedFd>,
     /// What it was told; nothing before it was told at all.
     told: Option<Written>,
+    /// Whether it is waited for until it reads.
+    is_waited_for: bool,
 }
 
 impl Connection {
@@ -51,6 +54,7 @@ impl Connection {
             terminal_of: None,
             terminal: None,
             told: None,
+            is_waited_for: false,
         };
         let runner = env!("CARGO_PKG_VERSION").to_owned();
         connection.say(&Hello { protocol: VERSION, runner })?;
@@ -61,9 +65,24 @@ impl Connection {
         self.stream.as_fd()
     }
 
-    /// Whether it waits for the host to read.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether something waits for the host to read.
+    fn is_full(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Has the kernel wake us when the host reads, while something waits for that.
+    pub(crate) fn wait_to_write(
+        &mut self,
+        wait_for: impl FnOnce(BorrowedFd<'_>, EventFlags) -> rustix::io::Result<()>,
+    ) -> io::Result<()> {
+        if self.is_waited_for == self.is_full() {
+            return Ok(());
+        }
+        let mut interest = EventFlags::IN;
+        interest.set(EventFlags::OUT, self.is_full());
+        wait_for(self.stream.as_fd(), interest)?;
+        self.is_waited_for = self.is_full();
+        Ok(())
     }
 
     /// Takes what has come. False when the host is gone.
@@ -90,10 +109,10 @@ impl Connection {
         if self.watching.is_some() { Ok(None) } else { self.decoder.message() }
     }
 
-    /// Begins to tell of an execution.
-    pub(crate) fn watch(&mut self, execution: u64) {
+    /// Begins to tell of an execution, of which the host knows so much.
+    pub(crate) fn watch(&mut self, execution: u64, known: Option<Written>) {
         self.watching = Some(execution);
-        self.told = None;
+        self.told = known;
     }
 
     /// Tells how far the execution has come, if there is news and the host reads.

@@ -1,24 +1,25 @@
 //! One execution: its supervisor, its output or terminal, and what has become of it.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use armor_output::Written;
 use armor_runner_protocol::{
-    Answer, Cause, Decoder, End, Io, NotStarted, Size, Start, Usage, encode, receive, send,
+    Answer, Cause, Decoder, End, Io, NotStarted, Size, Start, Usage, receive,
 };
-use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::attendant::Attendant;
-use crate::capture::{Capture, Given};
-use crate::orders::{Exited, Order, Report, Run};
-use crate::{memory, processes};
+use crate::capture::Capture;
+use crate::fork::start_supervisor;
+use crate::memory::MemoryKills;
+use crate::processes;
+use crate::report::{Exited, Report};
+use crate::supervisor::{Charge, Given};
 
 /// How long a supervisor may take to kill all that is left of a command. Somebody may have stopped
 /// it.
@@ -67,14 +68,15 @@ enum Progress {
 }
 
 impl Execution {
-    /// Orders a supervisor to start the command. Gives the host's end of a terminal, too.
+    /// Starts a supervisor, which starts the command, when so many processes have been killed because
+    /// memory ran out. Gives the host's end of a terminal, too.
     ///
     /// # Errors
     /// When descriptors are missing, or a limit of the system is reached.
     pub(crate) fn start(
         start: Start,
-        attendant: Attendant,
         descriptors: &mut VecDeque<OwnedFd>,
+        memory_kills: u64,
     ) -> io::Result<(Self, Option<OwnedFd>)> {
         let (capture, given, host_end) = match &start.io {
             Io::Files(files) => {
@@ -86,18 +88,19 @@ impl Execution {
                 (None, given, Some(host_end))
             }
         };
-        let run = Run {
+        let (line, theirs) = UnixStream::pair()?;
+        line.set_nonblocking(true)?;
+        let supervisor = start_supervisor(Charge {
             argv: start.argv,
             cwd: start.cwd,
             // What comes later counts. A variable of the image that is not UTF-8 is left out.
             env: image_variables().chain(start.env).collect(),
-            terminal: host_end.is_some(),
-        };
-        let run = in_memory(&serde_json::to_vec(&run)?)?;
-        let Attendant { pid, line } = attendant;
+            given,
+            line: theirs,
+        })?;
         let execution = Self {
             name: start.execution,
-            supervisor: Supervisor::There(pid),
+            supervisor: Supervisor::There(supervisor),
             line,
             decoder: Decoder::default(),
             capture,
@@ -105,11 +108,8 @@ impl Execution {
             ending: None,
             patience: None,
             progress: Progress::Starting,
-            memory_kills: memory::kills(),
+            memory_kills,
         };
-        let along: Vec<_> =
-            [run.as_fd()].into_iter().chain(given.iter().map(AsFd::as_fd)).collect();
-        execution.order(Order::Run, &along)?;
         Ok((execution, host_end))
     }
 
@@ -146,7 +146,7 @@ impl Execution {
         }
         self.ending = Some(cause);
         self.patience = Some(Instant::now() + KILL_LIMIT);
-        if self.order(Order::Kill, &[]).is_err() {
+        if self.line.shutdown(Shutdown::Write).is_err() {
             self.end_supervisor();
         }
     }
@@ -165,13 +165,6 @@ impl Execution {
     pub(crate) fn lose_supervisor(&mut self) {
         self.supervisor = Supervisor::Gone { since: Instant::now() };
         self.patience = None;
-    }
-
-    /// Orders are short and few: they do not fill the line.
-    fn order(&self, order: Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let frame = encode(&order).map_err(io::Error::other)?;
-        let sent = send(&self.line, &frame, descriptors)?;
-        if sent < frame.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
 
     /// Hears what the supervisor reports. Gives what who asked for the start is to be told, and
@@ -225,7 +218,11 @@ impl Execution {
 
     /// The end, once it is known and has not been told: when the command has exited, or, where all
     /// is being ended, when `nothing_is_left`.
-    pub(crate) fn settle(&mut self, nothing_is_left: bool) -> Option<Answer> {
+    pub(crate) fn settle(
+        &mut self,
+        nothing_is_left: bool,
+        memory_kills: &MemoryKills,
+    ) -> Option<Answer> {
         let exited = match (&self.progress, self.ending, nothing_is_left) {
             (Progress::Exited(exited), None, _) | (Progress::Exited(exited), Some(_), true) => {
                 Some(*exited)
@@ -251,7 +248,7 @@ impl Execution {
             cause,
             code: exited.and_then(|exited| exited.code),
             signal: exited.and_then(|exited| exited.signal),
-            out_of_memory: memory::kills() > self.memory_kills,
+            out_of_memory: memory_kills.so_far() > self.memory_kills,
             usage: exited.map_or_else(Usage::default, |exited| exited.usage),
             stdout_bytes: written.stdout,
             stderr_bytes: written.stderr,
@@ -272,14 +269,6 @@ impl Execution {
     }
 }
 
-/// A file without a place, to be read from its beginning.
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create("run", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
-}
-
 /// A terminal: the host's end, and the one for the command.
 fn terminal(size: Size) -> io::Result<(OwnedFd, Given)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -291,7 +280,7 @@ fn terminal(size: Size) -> io::Result<(OwnedFd, Given)> {
         Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 },
     )?;
     let command_end = ioctl_tiocgptpeer(&host_end, flags)?;
-    Ok((host_end, vec![command_end]))
+    Ok((host_end, Given::Terminal(command_end)))
 }
 
 #[allow(

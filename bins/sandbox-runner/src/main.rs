@@ -8,13 +8,13 @@
 
 #![allow(clippy::print_stderr, reason = "what it cannot tell a host goes to the container's log")]
 
-mod attendant;
 mod capture;
 mod connection;
 mod execution;
+mod fork;
 mod memory;
-mod orders;
 mod processes;
+mod report;
 mod server;
 mod source;
 mod supervisor;
@@ -30,7 +30,6 @@ fn main() -> ExitCode {
             Some(Ok(port)) => server::run(Path::new(socket), Some(port)),
             _ => Err(std::io::Error::other("no port")),
         },
-        [word] if word == orders::SUPERVISE => supervisor::run(),
         _ => Err(std::io::Error::other(
             "usage: armor-sandbox-runner serve <socket> [<port of the way out>]",
         )),

@@ -37,11 +37,6 @@ pub(crate) fn children(of: i32, but: &[i32]) -> Vec<i32> {
     children.map(|(pid, _)| *pid).collect()
 }
 
-/// Lets a process go on that was stopped.
-pub(crate) fn go_on(pid: i32) {
-    send(pid, Signal::CONT);
-}
-
 /// Kills one process. One that is gone already is fine.
 pub(crate) fn kill(pid: i32) {
     send(pid, Signal::KILL);

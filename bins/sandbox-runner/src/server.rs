@@ -10,6 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use armor_output::Written;
 use armor_runner_protocol::{Answer, Cause, Request, Start};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -19,10 +20,10 @@ use rustix::process::{
     DumpableBehavior, WaitOptions, getpid, set_child_subreaper, set_dumpable_behavior, wait,
 };
 
-use crate::attendant::Attendant;
 use crate::capture::READ_BYTES;
 use crate::connection::Connection;
 use crate::execution::{Execution, Supervisor};
+use crate::memory::MemoryKills;
 use crate::processes;
 use crate::source::Source;
 
@@ -52,8 +53,7 @@ struct Server {
     spare: Option<File>,
     connections: BTreeMap<u64, Connection>,
     executions: BTreeMap<u64, Execution>,
-    /// A supervisor for the next command.
-    attendant: Option<Attendant>,
+    memory_kills: MemoryKills,
     /// What output goes through.
     buffer: Vec<u8>,
     last: u64,
@@ -102,7 +102,7 @@ impl Server {
             spare: Some(File::open("/dev/null")?),
             connections: BTreeMap::new(),
             executions: BTreeMap::new(),
-            attendant: None,
+            memory_kills: MemoryKills::open(),
             buffer: vec![0; READ_BYTES],
             last: 0,
             sweep: None,
@@ -144,17 +144,7 @@ impl Server {
         self.end_what_is_due();
         self.sweep();
         self.tell_hosts();
-        self.prepare();
         Ok(())
-    }
-
-    /// Has a supervisor for the next command ready, when no command waits for its own.
-    fn prepare(&mut self) {
-        let is_idle = self.executions.values().all(Execution::has_started);
-        if self.attendant.is_none() && is_idle && !self.stopping {
-            // Where none can be started now, the next command's start says why.
-            self.attendant = Attendant::start().ok();
-        }
     }
 
     fn time_left(&self) -> Option<Timespec> {
@@ -202,12 +192,12 @@ impl Server {
     }
 
     fn supervisors(&self) -> Vec<i32> {
-        let supervisors =
-            self.executions.values().filter_map(|execution| match execution.supervisor() {
-                Supervisor::There(pid) => Some(pid),
-                Supervisor::Gone { .. } => None,
-            });
-        supervisors.chain(self.attendant.as_ref().map(|attendant| attendant.pid)).collect()
+        let executions = self.executions.values();
+        let there = executions.filter_map(|execution| match execution.supervisor() {
+            Supervisor::There(pid) => Some(pid),
+            Supervisor::Gone { .. } => None,
+        });
+        there.collect()
     }
 
     /// Forgets an execution of which nothing is left.
@@ -271,9 +261,6 @@ impl Server {
                 Err(rustix::io::Errno::INTR) => continue,
                 Ok(None) | Err(_) => return,
             };
-            if self.attendant.as_ref().is_some_and(|attendant| attendant.pid == pid) {
-                self.attendant = None;
-            }
             let mut executions = self.executions.iter_mut();
             let of =
                 executions.find(|(_, execution)| execution.supervisor() == Supervisor::There(pid));
@@ -323,7 +310,10 @@ impl Server {
             Request::Start(start) => return self.start(host, start),
             Request::Watch { execution } => match named(self, &execution) {
                 Some(id) if self.executions.get(&id).is_some_and(Execution::is_running) => {
-                    self.connections.get_mut(&host).into_iter().for_each(|host| host.watch(id));
+                    self.connections
+                        .get_mut(&host)
+                        .into_iter()
+                        .for_each(|host| host.watch(id, None));
                     return Ok(());
                 }
                 _ => Answer::Unknown,
@@ -368,15 +358,7 @@ impl Server {
                 if taken { "there is one of that name" } else { "the sandbox is stopping" };
             return connection.answer(&Answer::Refused { reason: reason.to_owned() });
         }
-        let attendant = match self.attendant.take() {
-            Some(attendant) => {
-                attendant.wake();
-                Ok(attendant)
-            }
-            None => Attendant::start(),
-        };
-        let started =
-            attendant.and_then(|attendant| Execution::start(start, attendant, &mut descriptors));
+        let started = Execution::start(start, &mut descriptors, self.memory_kills.so_far());
         let (execution, host_end) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -394,7 +376,8 @@ impl Server {
         }
         self.executions.insert(id, execution);
         if let Some(connection) = self.connections.get_mut(&host) {
-            connection.watch(id);
+            // That it has started says that it has written nothing yet.
+            connection.watch(id, Some(Written::default()));
             connection.terminal_of = host_end.is_some().then_some(id);
             connection.terminal = host_end;
         }
@@ -435,7 +418,7 @@ impl Server {
     /// Tells the end of an execution if it has come.
     fn settle(&mut self, id: u64, nothing_is_left: bool) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        if let Some(end) = execution.settle(nothing_is_left) {
+        if let Some(end) = execution.settle(nothing_is_left, &self.memory_kills) {
             self.tell_watchers(id, &end);
         }
     }
@@ -468,10 +451,10 @@ impl Server {
             let watched = connection.watching.and_then(|watched| self.executions.get(&watched));
             let watched = watched.filter(|execution| execution.has_started());
             let told = watched.map_or(Ok(()), |execution| connection.tell(execution.written()));
-            let mut interest = epoll::EventFlags::IN;
-            interest.set(epoll::EventFlags::OUT, connection.is_full());
-            let data = epoll::EventData::new_u64(Source::Connection(*id).token());
-            let waited = epoll::modify(&self.epoll, connection.source(), data, interest);
+            let waited = connection.wait_to_write(|connection, interest| {
+                let data = epoll::EventData::new_u64(Source::Connection(*id).token());
+                epoll::modify(&self.epoll, connection, data, interest)
+            });
             if told.is_err() || waited.is_err() {
                 gone.push(*id);
             }

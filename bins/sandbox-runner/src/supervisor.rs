@@ -2,32 +2,62 @@
 //! becomes that the command leaves behind, whatever session or parent it takes. So all that came of
 //! an execution is found, and when the supervisor ends, nothing of it is left.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use armor_runner_protocol::{Decoder, NotStarted, Usage, encode, receive, send};
+use armor_runner_protocol::{NotStarted, Usage, encode, send};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    DumpableBehavior, Pid, WaitOptions, WaitStatus, getpid, ioctl_tiocsctty, set_child_subreaper,
-    set_dumpable_behavior, setsid, wait,
+    Pid, WaitOptions, WaitStatus, getpid, ioctl_tiocsctty, set_child_subreaper, setsid, wait,
 };
 
-use crate::orders::{Exited, Order, Report, Run};
 use crate::processes;
+use crate::report::{Exited, Report};
 
 /// How long killed processes are waited for before the tree is looked at again.
 const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// Carries out what the runner orders over standard input, until nothing of the command is left.
-pub(crate) fn run() -> io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+/// What a supervisor is given.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    pub(crate) argv: Vec<String>,
+    pub(crate) cwd: String,
+    /// All variables of the command.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) given: Given,
+    /// The line to the runner, which hears reports, and shuts it down when all that came of the
+    /// command is to be killed.
+    pub(crate) line: UnixStream,
+}
+
+/// What the command reads and writes.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// Standard input, output and error.
+    Streams([OwnedFd; 3]),
+    /// One terminal for all three.
+    Terminal(OwnedFd),
+}
+
+impl Charge {
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let given = match &self.given {
+            Given::Streams(streams) => streams.as_slice(),
+            Given::Terminal(terminal) => std::slice::from_ref(terminal),
+        };
+        given.iter().map(AsFd::as_fd).chain([self.line.as_fd()]).collect()
+    }
+}
+
+/// Starts the command, and stays until nothing of it is left. Like the runner, whose copy it is, it
+/// is not dumpable.
+pub(crate) fn run(charge: Charge) -> io::Result<()> {
     set_child_subreaper(Some(getpid()))?;
     setsid()?;
     // Those of a terminal are meant for the command.
@@ -36,30 +66,22 @@ pub(crate) fn run() -> io::Result<()> {
     heard.add(Signal::SIGCHLD);
     let children = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
 
-    let mut line = Line::new(io::stdin().as_fd().try_clone_to_owned()?);
-    let Some(Order::Run) = line.order()? else { return Ok(()) };
-    let run = line.descriptors.pop_front().ok_or_else(|| io::Error::other("nothing to run"))?;
-    let run: Run = serde_json::from_reader(BufReader::new(File::from(run)))?;
-    let main = match start(&run, &mut line.descriptors) {
+    let Charge { argv, cwd, env, given, line } = charge;
+    let main = match start(&argv, &cwd, env, given) {
         Ok(main) => main,
-        Err(why) => return line.report(&Report::NotStarted(why)),
+        Err(why) => return report(&line, &Report::NotStarted(why)),
     };
-    line.descriptors.clear();
-    line.report(&Report::Started { pid: main.as_raw_nonzero().get().cast_unsigned() })?;
+    report(&line, &Report::Started { pid: main.as_raw_nonzero().get().cast_unsigned() })?;
     // It may have ended before its end could be heard of.
-    if reap(main, &mut line)? {
+    if reap(main, &line)? {
         return Ok(());
     }
 
     let mut killing = false;
     loop {
-        // It may have come together with the order to start.
-        killing |= matches!(line.waiting()?, Some(Order::Kill));
         let (wakes, ordered) = {
-            let mut polled = [
-                PollFd::new(&children, PollFlags::IN),
-                PollFd::from_borrowed_fd(line.socket.as_fd(), PollFlags::IN),
-            ];
+            let mut polled =
+                [PollFd::new(&children, PollFlags::IN), PollFd::new(&line, PollFlags::IN)];
             // Once killing, the runner has no more to say.
             let polled = if killing { &mut polled[..1] } else { &mut polled[..] };
             match poll(polled, killing.then_some(&AGAIN)) {
@@ -72,11 +94,9 @@ pub(crate) fn run() -> io::Result<()> {
         if wakes {
             while children.read_signal()?.is_some() {}
         }
-        if ordered {
-            // A runner that is gone has no use for the command either.
-            killing = matches!(line.order()?, None | Some(Order::Kill));
-        }
-        if reap(main, &mut line)? {
+        // A runner that is gone has no use for the command either.
+        killing |= ordered;
+        if reap(main, &line)? {
             return Ok(());
         }
         if killing {
@@ -86,12 +106,12 @@ pub(crate) fn run() -> io::Result<()> {
 }
 
 /// Takes the children that have ended. Says whether there is none left.
-fn reap(main: Pid, line: &mut Line) -> io::Result<bool> {
+fn reap(main: Pid, line: &UnixStream) -> io::Result<bool> {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(None) => return Ok(false),
             Ok(Some((pid, status))) if pid == main => {
-                line.report(&Report::Exited(exited(status)))?;
+                report(line, &Report::Exited(exited(status)))?;
             }
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::CHILD) => return Ok(true),
@@ -121,26 +141,30 @@ fn usage() -> Usage {
 
 /// Starts the command in a process group of its own; on a terminal, where a shell makes its groups
 /// itself, in the one that the terminal speaks to.
-fn start(run: &Run, descriptors: &mut VecDeque<OwnedFd>) -> Result<Pid, NotStarted> {
+fn start(
+    argv: &[String],
+    cwd: &str,
+    env: Vec<(String, String)>,
+    given: Given,
+) -> Result<Pid, NotStarted> {
     let failed =
         |error: io::Error| NotStarted::Failed { reason: processes::why_not_started(&error) };
-    let [program, arguments @ ..] = run.argv.as_slice() else {
-        return Err(NotStarted::NotFound);
-    };
-    std::env::set_current_dir(&run.cwd).map_err(|_| NotStarted::NoDirectory)?;
+    let [program, arguments @ ..] = argv else { return Err(NotStarted::NotFound) };
+    std::env::set_current_dir(cwd).map_err(|_| NotStarted::NoDirectory)?;
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(run.env.iter().map(|(name, value)| (name, value)));
-    let streams = if run.terminal {
-        let terminal = descriptors.pop_front().ok_or_else(missing)?;
-        ioctl_tiocsctty(&terminal).map_err(|error| failed(error.into()))?;
-        let copy = || terminal.try_clone().map_err(failed);
-        [copy()?, copy()?, terminal.try_clone().map_err(failed)?]
-    } else {
-        command.process_group(0);
-        let mut next = || descriptors.pop_front().ok_or_else(missing);
-        [next()?, next()?, next()?]
-    };
-    let [stdin, stdout, stderr] = streams.map(Stdio::from);
+    command.args(arguments).env_clear().envs(env);
+    let [stdin, stdout, stderr] = match given {
+        Given::Streams(streams) => {
+            command.process_group(0);
+            streams
+        }
+        Given::Terminal(terminal) => {
+            ioctl_tiocsctty(&terminal).map_err(|error| failed(error.into()))?;
+            let copy = || terminal.try_clone().map_err(failed);
+            [copy()?, copy()?, copy()?]
+        }
+    }
+    .map(Stdio::from);
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     // A child has the same signals blocked as its parent: the command is to have none.
     let blocked = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK);
@@ -157,49 +181,13 @@ fn start(run: &Run, descriptors: &mut VecDeque<OwnedFd>) -> Result<Pid, NotStart
     Ok(Pid::from_child(&child))
 }
 
-fn missing() -> NotStarted {
-    NotStarted::Failed { reason: "a descriptor is missing".to_owned() }
-}
-
-/// The line to the runner.
-struct Line {
-    socket: OwnedFd,
-    decoder: Decoder,
-    descriptors: VecDeque<OwnedFd>,
-}
-
-impl Line {
-    fn new(socket: OwnedFd) -> Self {
-        Self { socket, decoder: Decoder::default(), descriptors: VecDeque::new() }
-    }
-
-    /// The next order, if it has come already.
-    fn waiting(&mut self) -> io::Result<Option<Order>> {
-        self.decoder.message().map_err(io::Error::other)
-    }
-
-    /// Waits for the next order; none when the runner is gone.
-    fn order(&mut self) -> io::Result<Option<Order>> {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            if let Some(order) = self.waiting()? {
-                return Ok(Some(order));
-            }
-            match receive(&self.socket, &mut buffer, &mut self.descriptors)? {
-                0 => return Ok(None),
-                came => self.decoder.push(&buffer[..came]),
-            }
-        }
-    }
-
-    /// A runner that is gone hears nothing: that is no error.
-    fn report(&self, report: &Report) -> io::Result<()> {
-        let frame = encode(report).map_err(io::Error::other)?;
-        let none: [BorrowedFd<'_>; 0] = [];
-        match send(&self.socket, &frame, &none) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(error),
-        }
+/// A runner that is gone hears nothing: that is no error.
+fn report(line: &UnixStream, report: &Report) -> io::Result<()> {
+    let frame = encode(report).map_err(io::Error::other)?;
+    let none: [BorrowedFd<'_>; 0] = [];
+    match send(line, &frame, &none) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error),
     }
 }

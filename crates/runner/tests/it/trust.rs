@@ -20,6 +20,15 @@ async fn engine_no_command_can_end_or_look_into_the_runner() {
 }
 
 #[tokio::test]
+async fn engine_no_command_can_look_into_a_supervisor() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let line = "for f in environ mem maps fd/0 cwd; do cat /proc/$PPID/$f; done; ls /proc/$PPID/fd";
+    let ran = sandbox.run("e1", sh(line)).await;
+    assert_eq!(text(&ran.stderr).matches("ermission denied").count(), 6, "{}", text(&ran.stderr));
+}
+
+#[tokio::test]
 async fn engine_the_output_on_the_host_has_no_path_inside() {
     require_engine!();
     let sandbox = Sandbox::start().await;
