@@ -79,6 +79,14 @@ pub(crate) struct Delivery {
     failures: Mutex<HashMap<ConsumerName, (Seq, u32)>>,
 }
 
+/// How far a consumer came.
+#[derive(Debug, Clone, Copy)]
+struct Came {
+    to: Seq,
+    /// Whether it did not fail on the event behind that.
+    is_well: bool,
+}
+
 impl Delivery {
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
@@ -109,48 +117,64 @@ impl Delivery {
         // Up to here and no further, or a busy log would keep the later consumers waiting.
         let head = self.log.head().await?;
         let mut all_well = true;
+        // Of all consumers at once, since that is on the disk only once.
+        let mut reached = Vec::new();
         for consumer in &self.consumers {
-            all_well &= self.catch_up(consumer.as_ref(), head).await?;
+            let begun = self.log.cursor(consumer.name()).await?;
+            let came = self.catch_up(consumer.as_ref(), begun, head).await?;
+            all_well &= came.is_well;
+            if came.to > begun {
+                reached.push((consumer.name(), came.to));
+            }
+        }
+        if !reached.is_empty() {
+            self.log.advance(&reached).await?;
         }
         Ok(all_well.then_some(head))
     }
 
-    /// False when the consumer failed on an event that is to be given to it again.
-    async fn catch_up(&self, consumer: &dyn Consumer, head: Seq) -> Result<bool, LogError> {
-        let mut cursor = self.log.cursor(consumer.name()).await?;
-        while cursor < head {
-            let batch = self.log.read_after(cursor, BATCH, None).await?;
+    async fn catch_up(
+        &self,
+        consumer: &dyn Consumer,
+        begun: Seq,
+        head: Seq,
+    ) -> Result<Came, LogError> {
+        let mut came = Came { to: begun, is_well: true };
+        while came.is_well && came.to < head {
+            let batch = self.log.read_after(came.to, BATCH, None).await?;
             let Some(end) = batch.last().map(place) else { break };
-            if !self.deliver(consumer, batch, end).await? {
-                return Ok(false);
+            came = self.deliver(consumer, batch, came).await?;
+            if came.to < head && came.to == end {
+                // There is much to catch up with: that is not to be done again.
+                self.log.advance(&[(consumer.name(), end)]).await?;
             }
-            cursor = end;
         }
-        Ok(true)
+        Ok(came)
     }
 
-    /// Gives a batch up to its end, as a whole if that goes well. False when an event of it is to
-    /// be given again.
+    /// Gives a batch to a consumer that has come so far, as a whole if that goes well.
     async fn deliver(
         &self,
         consumer: &dyn Consumer,
         batch: Vec<Stored>,
-        end: Seq,
-    ) -> Result<bool, LogError> {
+        mut came: Came,
+    ) -> Result<Came, LogError> {
         let events: Vec<_> = batch.iter().filter_map(|stored| stored.as_ref().ok()).collect();
         if events.len() == batch.len() {
             let events: Vec<Event> = events.into_iter().cloned().collect();
             if apply(consumer, &events).await.is_ok() {
-                self.log.advance(consumer.name(), end).await?;
-                return Ok(true);
+                let to = batch.last().map_or(came.to, place);
+                return Ok(Came { to, is_well: true });
             }
         }
         for stored in batch {
+            let to = place(&stored);
             if !self.deliver_one(consumer, stored).await? {
-                return Ok(false);
+                return Ok(Came { is_well: false, ..came });
             }
+            came.to = to;
         }
-        Ok(true)
+        Ok(came)
     }
 
     /// False when the event is to be given again.
@@ -164,7 +188,6 @@ impl Delivery {
             }
         };
         let Err(error) = apply(consumer, std::slice::from_ref(&event)).await else {
-            self.log.advance(name, event.seq).await?;
             return Ok(true);
         };
         let reason = chain(&error);

@@ -78,7 +78,7 @@ impl EventLog for MemoryLog {
         Ok(())
     }
 
-    async fn advance(&self, _: &'static str, _: Seq) -> Result<(), LogError> {
+    async fn advance(&self, _: &[(&'static str, Seq)]) -> Result<(), LogError> {
         Ok(())
     }
 

@@ -87,8 +87,9 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// Notes that `consumer` begins at this place, if it never followed the log before.
     async fn begin(&self, consumer: ConsumerName, at: Seq) -> Result<(), LogError>;
 
-    /// Notes that `consumer` has dealt with everything up to `to`. A cursor never goes back.
-    async fn advance(&self, consumer: ConsumerName, to: Seq) -> Result<(), LogError>;
+    /// Notes up to where each of these consumers has dealt with everything. A cursor never goes
+    /// back.
+    async fn advance(&self, cursors: &[(ConsumerName, Seq)]) -> Result<(), LogError>;
 
     /// Keeps a dead letter, and moves its consumer on behind the event, as one.
     async fn bury(&self, letter: &DeadLetter) -> Result<(), LogError>;

@@ -31,7 +31,7 @@ pub(super) async fn bury(
     .execute(&mut *connection)
     .await
     .map_err(failed("keep a dead letter"))?;
-    events::advance(connection, &letter.id.consumer, letter.id.seq).await
+    events::advance(connection, &[(letter.id.consumer.as_str(), letter.id.seq)]).await
 }
 
 pub(super) async fn list(readers: &Readers, limit: u32) -> Result<Vec<DeadLetter>, RegistryError> {

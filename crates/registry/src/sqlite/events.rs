@@ -137,18 +137,19 @@ pub(super) async fn begin(
 
 pub(super) async fn advance(
     connection: &mut SqliteConnection,
-    consumer: &str,
-    to: Seq,
+    cursors: &[(&str, Seq)],
 ) -> Result<(), RegistryError> {
-    sqlx::query(
-        "INSERT INTO cursors (consumer, seq) VALUES (?, ?)
-         ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
-    )
-    .bind(consumer)
-    .bind(count(to.0))
-    .execute(connection)
-    .await
-    .map_err(failed("keep a cursor"))?;
+    for (consumer, to) in cursors {
+        sqlx::query(
+            "INSERT INTO cursors (consumer, seq) VALUES (?, ?)
+             ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
+        )
+        .bind(consumer)
+        .bind(count(to.0))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed("keep a cursor"))?;
+    }
     Ok(())
 }
 

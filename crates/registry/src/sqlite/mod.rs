@@ -179,12 +179,13 @@ impl EventLog for SqliteRegistry {
         begun.map_err(|error| error.in_log("keep a consumer's cursor"))
     }
 
-    async fn advance(&self, consumer: &'static str, to: Seq) -> Result<(), LogError> {
-        let advanced = self
-            .writer
-            .run(move |connection| Box::pin(events::advance(connection, consumer, to)))
-            .await;
-        advanced.map_err(|error| error.in_log("keep a consumer's cursor"))
+    async fn advance(&self, cursors: &[(&'static str, Seq)]) -> Result<(), LogError> {
+        let cursors = cursors.to_vec();
+        let advanced = self.writer.run(move |connection| {
+            let cursors = cursors.clone();
+            Box::pin(async move { events::advance(connection, &cursors).await })
+        });
+        advanced.await.map_err(|error| error.in_log("keep a consumer's cursor"))
     }
 
     async fn bury(&self, letter: &DeadLetter) -> Result<(), LogError> {

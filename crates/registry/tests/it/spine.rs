@@ -115,11 +115,12 @@ async fn a_cursor_is_kept_and_never_goes_back() {
     let home = Home::new();
     let registry = home.open().await;
     assert_eq!(registry.cursor("audit").await.unwrap(), Seq::START);
-    registry.advance("audit", Seq(5)).await.unwrap();
-    registry.advance("audit", Seq(3)).await.unwrap();
+    registry.advance(&[("audit", Seq(5)), ("mirror", Seq(4))]).await.unwrap();
+    registry.advance(&[("audit", Seq(3))]).await.unwrap();
     registry.close().await;
     let registry = home.open().await;
     assert_eq!(registry.cursor("audit").await.unwrap(), Seq(5));
+    assert_eq!(registry.cursor("mirror").await.unwrap(), Seq(4));
     assert_eq!(registry.cursor("other").await.unwrap(), Seq::START);
 }
 
