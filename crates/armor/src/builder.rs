@@ -228,7 +228,9 @@ fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> L
         sweep: settings.sweep,
         most: settings.most(),
         networks: settings.network.modes.clone(),
+        workspaces: settings.workspace.modes.clone(),
         allowed,
+        home: home.to_owned(),
         user: commands_user(),
     }
 }

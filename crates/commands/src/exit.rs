@@ -60,6 +60,7 @@ impl ExitStatus {
             | Code::TaskNotFound
             | Code::WorkspaceMissing
             | Code::WorkspaceNoCommit
+            | Code::WorkspaceTooLarge
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
             Code::BackupOtherHome
@@ -78,7 +79,8 @@ impl ExitStatus {
             | Code::TaskNotRunning
             | Code::TaskUnsavedWork
             | Code::WorkspaceBranchConflict
-            | Code::WorkspaceNotAllowed => Self::Refused,
+            | Code::WorkspaceNotAllowed
+            | Code::WorkspaceRefused => Self::Refused,
             Code::DatabaseBusy
             | Code::DatabaseFull
             | Code::DatabaseIo

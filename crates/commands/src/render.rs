@@ -38,6 +38,7 @@ pub(crate) fn pairs(pairs: &[(&str, Option<String>)]) -> String {
 /// What a person sees of a task.
 pub(crate) fn task(task: &Task) -> String {
     let repository = task.repository.as_ref();
+    let folder = task.sandbox.folder.as_ref();
     let outcome = task.outcome.as_ref();
     let limits = task.sandbox.limits;
     pairs(&[
@@ -47,6 +48,7 @@ pub(crate) fn task(task: &Task) -> String {
         ("owner", Some(task.owner.to_string())),
         ("agent", task.agent.as_ref().map(ToString::to_string)),
         ("repository", repository.map(|r| r.path.display().to_string())),
+        ("folder", folder.map(|f| format!("{} ({})", f.path().display(), f.mode()))),
         ("branch", repository.map(|r| format!("{} at {}", r.branch, short(&r.head)))),
         ("work", repository.map(|r| r.work.to_string())),
         ("image", Some(task.sandbox.image.to_string())),

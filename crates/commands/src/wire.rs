@@ -5,7 +5,7 @@ use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
 use armor_core::network::Rule;
 use armor_core::sandbox::Limits;
-use armor_core::task::{Task, TaskStatus, WorkState};
+use armor_core::task::{Folder, Task, TaskStatus, WorkState, WorkspaceMode};
 use armor_lifecycle::{Due, ExecutionReport, Orphan, SandboxFigures};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,6 +32,12 @@ pub struct TaskView {
     /// The user's repository that it works on, on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
+    /// The user's folder that it works on, on the host, where that is no repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// What is made of what it works on: repository, copy, bind; nothing for an empty folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace_mode: Option<WorkspaceMode>,
     /// Its branch in that repository, onto which its commits come at detach, stop and completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
@@ -124,6 +130,7 @@ impl From<Limits> for LimitsView {
 impl From<&Task> for TaskView {
     fn from(task: &Task) -> Self {
         let repository = task.repository.as_ref();
+        let folder = task.sandbox.folder.as_ref();
         let outcome = task.outcome.as_ref();
         Self {
             task_id: task.id.to_string(),
@@ -134,6 +141,11 @@ impl From<&Task> for TaskView {
             metadata: task.metadata.as_map().clone(),
             workspace: armor_core::sandbox::paths::WORKSPACE.to_owned(),
             repository: repository.map(|r| r.path.display().to_string()),
+            folder: folder.map(|folder| folder.path().display().to_string()),
+            workspace_mode: match (repository, folder) {
+                (Some(_), _) => Some(WorkspaceMode::Repository),
+                (None, folder) => folder.map(Folder::mode),
+            },
             branch: repository.map(|r| r.branch.clone()),
             base: repository.map(|r| r.base.clone()),
             head: repository.map(|r| r.head.clone()),

@@ -101,6 +101,8 @@ codes! {
     WorkspaceNotADirectory = "workspace.not_a_directory", "The workspace is not a directory.";
     WorkspaceNotARepository = "workspace.not_a_repository", "The workspace is not inside a git repository.";
     WorkspaceNotAllowed = "workspace.not_allowed", "The workspace lies outside the folders that tasks may use.";
+    WorkspaceRefused = "workspace.refused", "The settings do not let tasks use a folder in this way.";
+    WorkspaceTooLarge = "workspace.too_large", "The folder is larger than a copy may be.";
 }
 
 impl fmt::Display for Code {

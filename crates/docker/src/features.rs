@@ -1,6 +1,7 @@
 //! What an engine is and what it can, found out when it first answers. What sets the kinds of engines
 //! apart stands here, and nowhere else (R58).
 
+use armor_core::sandbox::UserIds;
 use bollard::models::{ContainerInspectResponse, SystemInfo, SystemVersion};
 use rustix::process::{Resource, getrlimit};
 use rustix::system::uname;
@@ -19,6 +20,48 @@ pub(crate) enum Family {
     Podman,
 }
 
+/// Who the users of containers are on the engine's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// They have the same numbers.
+    Same,
+    /// They have numbers behind these: the containers have a user namespace.
+    Behind(UserIds),
+    /// Others, of which the engine does not tell: it runs as a user itself.
+    Others,
+}
+
+impl Users {
+    /// Who a user of a container is outside it; none where nobody tells.
+    pub(crate) fn outside(self, user: UserIds) -> Option<UserIds> {
+        match self {
+            Self::Same => Some(user),
+            Self::Behind(first) => Some(UserIds {
+                uid: first.uid.checked_add(user.uid)?,
+                gid: first.gid.checked_add(user.gid)?,
+            }),
+            Self::Others => None,
+        }
+    }
+
+    fn of(info: &SystemInfo) -> Self {
+        let has =
+            |name: &str| info.security_options.iter().flatten().any(|option| option.contains(name));
+        if has("name=rootless") {
+            return Self::Others;
+        }
+        if !has("name=userns") {
+            return Self::Same;
+        }
+        // It keeps what it has in a folder that is named so.
+        let first = info.docker_root_dir.as_deref().and_then(|folder| {
+            let (uid, gid) = folder.rsplit('/').next()?.split_once('.')?;
+            Some(UserIds { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+        });
+        first.map_or(Self::Others, Self::Behind)
+    }
+}
+
 /// What an engine is and can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Features {
@@ -33,6 +76,8 @@ pub(crate) struct Features {
     pub(crate) user_processes: Option<i64>,
     /// How many processors it has.
     pub(crate) cpus: i64,
+    /// Who the users of its containers are.
+    pub(crate) users: Users,
     /// Whether a program of ours in its containers is one of this machine, that this machine's files
     /// and users mean the same to.
     pub(crate) runs_here: bool,
@@ -54,6 +99,7 @@ impl Features {
             has_seccomp,
             user_processes: if family == Family::Podman { user_processes() } else { None },
             cpus: info.ncpu.unwrap_or(1),
+            users: Users::of(info),
             runs_here: runs_here(endpoint, family, info),
         }
     }
@@ -135,18 +181,13 @@ fn security(option: &str) -> Option<String> {
     option.split(',').find_map(|part| part.strip_prefix("name=")).map(str::to_owned)
 }
 
-/// It runs on this machine, under this kernel, sees the same files, and its users are this machine's.
+/// It runs on this machine, under this kernel, sees the same files, and it is known who its users are.
 fn runs_here(endpoint: &Endpoint, family: Family, info: &SystemInfo) -> bool {
     let here = uname();
     let release = here.release().to_str().ok();
     let machine = here.machine().to_str().ok();
-    let maps_users = info
-        .security_options
-        .iter()
-        .flatten()
-        .any(|option| option.contains("name=rootless") || option.contains("name=userns"));
     endpoint.is_local()
-        && !maps_users
+        && Users::of(info) != Users::Others
         // That runs in a virtual machine, which may have the same kernel.
         && family != Family::Desktop
         && info.os_type.as_deref() == Some("linux")
@@ -235,6 +276,25 @@ mod tests {
         assert!(!runs(SOCKET, &SystemInfo { architecture: machine, ..info() }));
         let rootless = Some(vec!["name=seccomp".to_owned(), "name=rootless".to_owned()]);
         assert!(!runs(SOCKET, &SystemInfo { security_options: rootless, ..info() }));
+    }
+
+    #[test]
+    fn users_of_containers_are_known_outside_them_or_nobody_tells() {
+        let users = |options: &[&str], folder: &str| {
+            let options = options.iter().map(|option| (*option).to_owned()).collect();
+            let folder = Some(folder.to_owned());
+            Users::of(&SystemInfo {
+                security_options: Some(options),
+                docker_root_dir: folder,
+                ..info()
+            })
+        };
+        let user = UserIds { uid: 10, gid: 20 };
+        assert_eq!(users(&["name=seccomp"], "/var/lib/docker").outside(user), Some(user));
+        let behind = users(&["name=userns"], "/var/lib/docker/100000.200000").outside(user);
+        assert_eq!(behind, Some(UserIds { uid: 100_010, gid: 200_020 }));
+        assert_eq!(users(&["name=userns"], "/var/lib/docker").outside(user), None);
+        assert_eq!(users(&["name=userns", "name=rootless"], "/d/1.2").outside(user), None);
     }
 
     #[test]

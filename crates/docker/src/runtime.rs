@@ -343,6 +343,13 @@ impl Runtime for DockerRuntime {
         }
     }
 
+    async fn user_outside(&self, user: UserIds) -> Result<UserIds, RuntimeError> {
+        self.engine.features().await?.users.outside(user).ok_or(RuntimeError::Unsupported {
+            feature: "users that may write to a task's files: it runs as a user itself",
+            next_step: "Use an engine that root runs, also one with user namespaces (`userns-remap`), through DOCKER_HOST.",
+        })
+    }
+
     async fn outlives_us(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
         self.inside.is_in(sandbox).await
     }

@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::container::{self, Surroundings};
-    use crate::features::Family;
+    use crate::features::{Family, Users};
     use crate::inside::{RunnerFolders, RunnerMounts};
 
     const SECCOMP: &str = "seccomp={}";
@@ -144,6 +144,7 @@ mod tests {
             has_seccomp,
             user_processes: None,
             cpus: 4,
+            users: Users::Same,
             runs_here: true,
         }
     }

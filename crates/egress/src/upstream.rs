@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use armor_core::network::{Destination, NetworkPolicy, Refusal};
+use armor_core::network::{Destination, Host, NetworkPolicy, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -28,6 +28,36 @@ pub(crate) struct Upstream {
     sent: u64,
     received: u64,
     told: Instant,
+}
+
+/// Judges the names that a program asks for inside a connection.
+#[derive(Debug)]
+pub(crate) struct Names {
+    destination: Destination,
+    policy: watch::Receiver<NetworkPolicy>,
+    ledger: Arc<Ledger>,
+}
+
+impl Names {
+    /// Whether a name may be asked for. Where the rules let an address through, any may: whoever made
+    /// them means what is there.
+    pub(crate) fn judge(&self, name: &str) -> io::Result<()> {
+        let Destination { host, port } = &self.destination;
+        if matches!(host, Host::Address(_)) {
+            return Ok(());
+        }
+        let Ok(inner) = name.parse().map(|host| Destination { host, port: *port }) else {
+            return Err(self.refuse("TLS", Refusal::Malformed));
+        };
+        let judged = self.policy.borrow().judge(&inner);
+        judged.map_err(|reason| self.refuse(&inner.to_string(), reason))
+    }
+
+    /// Notes that something inside is refused.
+    pub(crate) fn refuse(&self, what: &str, reason: Refusal) -> io::Error {
+        self.ledger.denied(&format!("{what} inside {}", self.destination), reason);
+        io::Error::new(io::ErrorKind::PermissionDenied, reason.to_string())
+    }
 }
 
 /// How often what has moved comes into the ledger.
@@ -76,6 +106,15 @@ impl Upstream {
 }
 
 impl Upstream {
+    /// What judges the names that are asked for inside.
+    pub(crate) fn names(&self) -> Names {
+        Names {
+            destination: self.destination.clone(),
+            policy: self.policy.clone(),
+            ledger: self.ledger.clone(),
+        }
+    }
+
     fn count(&mut self, sent: usize, received: usize) {
         self.sent += u64::try_from(sent).unwrap_or(u64::MAX);
         self.received += u64::try_from(received).unwrap_or(u64::MAX);

@@ -56,6 +56,14 @@ pub enum GitError {
         /// What was named.
         path: PathBuf,
     },
+    /// The folder is larger than a copy may be.
+    #[error("the files in {path} have more than {} MiB", most >> 20, path = path.display())]
+    TooLarge {
+        /// The folder.
+        path: PathBuf,
+        /// What they may have, in bytes.
+        most: u64,
+    },
     /// The repository has nothing to start from.
     #[error("the repository {path} has no commit yet", path = path.display())]
     NoCommit {
@@ -95,6 +103,7 @@ impl Diagnostic for GitError {
             Self::NotADirectory { .. } => Code::WorkspaceNotADirectory,
             Self::NotAllowed { .. } => Code::WorkspaceNotAllowed,
             Self::NotARepository { .. } => Code::WorkspaceNotARepository,
+            Self::TooLarge { .. } => Code::WorkspaceTooLarge,
             Self::NoCommit { .. } => Code::WorkspaceNoCommit,
             Self::BranchConflict { .. } => Code::WorkspaceBranchConflict,
             Self::Io { .. } => Code::StorageFailed,
@@ -114,19 +123,22 @@ impl Diagnostic for GitError {
                 Some("Check the repository with `git fsck`.".to_owned())
             }
             Self::WorkspaceMissing { .. } | Self::NotADirectory { .. } => {
-                Some("Give the path of a folder that is a git repository.".to_owned())
+                Some("Give the path of a folder that is there.".to_owned())
             }
             Self::NotAllowed { roots, .. } => {
                 let roots: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
                 Some(format!(
-                    "Use a repository below {}, or set workspace.allowed_roots in armor.toml.",
+                    "Use one below {}, or set workspace.allowed_roots in armor.toml.",
                     roots.join(" or ")
                 ))
             }
             Self::NotARepository { path } => Some(format!(
-                "Make it one with `git init` and a first commit in {}, or leave the workspace out.",
+                "Make it one with `git init` and a first commit in {}; or ask for a copy of it (`--workspace-mode copy`).",
                 path.display()
             )),
+            Self::TooLarge { .. } => Some(
+                "Copy a part of it, or raise monitor.disk_mib in armor.toml.".to_owned(),
+            ),
             Self::NoCommit { .. } => {
                 Some("Make a first commit: `git commit --allow-empty -m start`.".to_owned())
             }

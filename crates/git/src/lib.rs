@@ -1,4 +1,4 @@
-//! The user's repository, and a task's working copy of it.
+//! The user's repository, and a task's working copy of it; or a plain copy of a folder.
 //!
 //! A working copy is a repository of its own (`working_copy.rs`). It reads the objects of the user's
 //! repository and can write nothing of it. What an agent commits comes back as a bundle, that is,
@@ -12,6 +12,7 @@ mod error;
 mod example;
 mod import;
 mod layout;
+mod plain_copy;
 mod source;
 mod working_copy;
 
@@ -20,5 +21,6 @@ pub use command::{Git, GitVersion};
 pub use error::GitError;
 pub use example::{diff, make_example};
 pub use import::Imported;
+pub use plain_copy::copy_from;
 pub use source::{Allowed, SourceRepository};
-pub use working_copy::{WorkingCopy, fill_from, make_empty, make_from};
+pub use working_copy::{WorkingCopy, fill_from, hand_over, make_empty, make_from};

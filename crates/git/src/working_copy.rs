@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use armor_core::sandbox::{UserIds, paths};
@@ -93,7 +93,7 @@ pub fn make_empty(place: &Path, owner: UserIds) -> Result<(), GitError> {
 }
 
 /// An empty folder beside `place`; what an attempt that was killed left there is removed.
-fn begin(place: &Path) -> Result<PathBuf, GitError> {
+pub(crate) fn begin(place: &Path) -> Result<PathBuf, GitError> {
     let beside = place.with_extension("new");
     match fs::remove_dir_all(&beside) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -105,7 +105,7 @@ fn begin(place: &Path) -> Result<PathBuf, GitError> {
     Ok(beside)
 }
 
-fn finish(beside: &Path, place: &Path, owner: UserIds) -> Result<(), GitError> {
+pub(crate) fn finish(beside: &Path, place: &Path, owner: UserIds) -> Result<(), GitError> {
     give(beside, owner)?;
     fs::rename(beside, place).map_err(io_error("rename", beside))
 }
@@ -148,6 +148,19 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
             .map_err(io_error("write", &alternates))?;
     }
     Ok(())
+}
+
+/// Gives a task's folder to `owner`, with all that is in it, if it does not belong to them. Nobody may
+/// be at work in it, and Armor has to be root.
+///
+/// # Errors
+/// When it cannot be looked at or given away.
+pub fn hand_over(place: &Path, owner: UserIds) -> Result<(), GitError> {
+    let metadata = place.symlink_metadata().map_err(io_error("look at", place))?;
+    if (metadata.uid(), metadata.gid()) == (owner.uid, owner.gid) {
+        return Ok(());
+    }
+    give(place, owner)
 }
 
 /// Gives a tree to `owner`, links themselves included, and lets what is made in its folders take

@@ -47,7 +47,7 @@ impl Lifecycle {
             if let Some(sandbox) = self.parts.runtime.find(&execution.task).await?
                 && sandbox.state != SandboxState::Stopped
             {
-                let user = self.settings.user;
+                let user = self.user_of(&self.parts.registry.get(&execution.task).await?.sandbox);
                 self.parts.runtime.kill(&sandbox.id, &execution.id, user).await?;
             }
             // It may not even have been started when it was killed.

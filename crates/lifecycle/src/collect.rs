@@ -92,7 +92,8 @@ impl Lifecycle {
     async fn end_executions(&self, task: &Task, sandbox: &SandboxId) -> Result<(), LifecycleError> {
         for execution in self.parts.registry.running_executions().await? {
             if execution.task == task.id {
-                self.parts.runtime.kill(sandbox, &execution.id, self.settings.user).await?;
+                let user = self.user_of(&task.sandbox);
+                self.parts.runtime.kill(sandbox, &execution.id, user).await?;
                 // Who watches it notes the same.
                 let folder = self.folder(&task.id).execution(&execution.id);
                 if let Some(end) = self.parts.runtime.noted_end(&folder) {
@@ -202,7 +203,7 @@ impl Lifecycle {
         let request = ExecRequest {
             execution: self.parts.ids.execution_id(self.now()),
             argv,
-            user: self.settings.user,
+            user: self.user_of(&task.sandbox),
             cwd: paths::WORKSPACE.to_owned(),
             env: vec![("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned())],
             stdin: None,

@@ -7,6 +7,7 @@ use armor_core::network::NetworkPolicy;
 use armor_core::sandbox::{ImageName, Limits, NetworkMode};
 use armor_core::task::{
     Metadata, Owner, RepositoryBase, RequestText, SandboxRequest, Task, TaskName, TaskRequest,
+    WorkspaceMode,
 };
 use armor_git::SourceRepository;
 
@@ -20,8 +21,10 @@ pub struct CreateTask {
     pub name: TaskName,
     /// What is asked for, in full.
     pub request: Option<RequestText>,
-    /// The repository to work on; without one, the task starts from an empty folder.
+    /// The repository or folder to work on; without one, the task starts from an empty folder.
     pub workspace: Option<PathBuf>,
+    /// What to make of it.
+    pub workspace_mode: WorkspaceMode,
     /// Whom it belongs to.
     pub owner: Option<Owner>,
     /// What to keep with it.
@@ -43,6 +46,7 @@ impl CreateTask {
             name,
             request: None,
             workspace: None,
+            workspace_mode: WorkspaceMode::default(),
             owner: None,
             metadata: Metadata::default(),
             image: None,
@@ -65,15 +69,21 @@ impl Lifecycle {
         let defaults = &self.settings.sandbox;
         let network = request.network.unwrap_or(defaults.network);
         self.check_network(network)?;
+        let workspace = request.workspace.as_deref();
+        let folder = match (workspace, request.workspace_mode) {
+            (None, _) => None,
+            (Some(path), mode) => self.folder_to_work_on(path, mode)?,
+        };
         let sandbox = SandboxRequest {
             image: request.image.unwrap_or_else(|| defaults.image.clone()),
             network,
             rules: self.rules_for(network, &request.rules)?,
             certificates: self.certificates_for(network)?,
             limits: self.check_limits(request.limits.unwrap_or(defaults.limits))?,
+            folder,
         };
         self.parts.images.check(&sandbox.image).await?;
-        let (source, repository) = match &request.workspace {
+        let (source, repository) = match workspace.filter(|_| sandbox.folder.is_none()) {
             Some(workspace) => {
                 let (source, base) = self.repository_base(workspace).await?;
                 (Some(source), Some(base))

@@ -8,7 +8,7 @@ use armor_core::hook::HookPoint;
 use armor_core::id::InvalidId;
 use armor_core::path::InvalidPath;
 use armor_core::sandbox::{InvalidSandboxField, NetworkMode, RuntimeError};
-use armor_core::task::{InvalidField, TaskError};
+use armor_core::task::{InvalidField, TaskError, WorkspaceMode};
 use armor_git::GitError;
 use armor_persistence::StorageError;
 use armor_registry::RegistryError;
@@ -79,6 +79,30 @@ pub enum LifecycleError {
         /// What may be.
         most: u32,
     },
+    /// The settings do not let tasks use a folder in this way.
+    #[error("the settings do not let tasks have a workspace of the mode {mode}")]
+    WorkspaceRefused {
+        /// What was asked for.
+        mode: WorkspaceMode,
+        /// What may be.
+        modes: Vec<WorkspaceMode>,
+    },
+    /// The folder has Armor's home in it.
+    #[error("{path} has the home of Armor in it, {home}", path = path.display(), home = home.display())]
+    WorkspaceHoldsHome {
+        /// The folder.
+        path: PathBuf,
+        /// The home.
+        home: PathBuf,
+    },
+    /// The folder cannot be the workspace itself.
+    #[error("{path} cannot be a workspace itself: {reason}", path = path.display())]
+    NotToBeBound {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The certificates of the settings cannot be used.
     #[error("the certificates in {file} cannot be used", file = file.display())]
     Certificates {
@@ -133,6 +157,8 @@ impl Diagnostic for LifecycleError {
             Self::NoBackground => Code::ExecutionNoBackground,
             Self::NetworkRefused { .. } => Code::NetworkRefused,
             Self::LimitRefused { .. } => Code::SandboxRefused,
+            Self::WorkspaceRefused { .. } | Self::NotToBeBound { .. } => Code::WorkspaceRefused,
+            Self::WorkspaceHoldsHome { .. } => Code::WorkspaceNotAllowed,
             Self::Certificates { .. } => Code::ConfigInvalid,
             Self::NoCarrier { .. } => Code::NetworkNoCarrier,
             Self::CarrierLock(_) | Self::Pool(_) => Code::StorageFailed,
@@ -164,6 +190,12 @@ impl Diagnostic for LifecycleError {
                 Some(format!("Use one of {}, or add it to network.modes in armor.toml.", modes.join(", ")))
             }
             Self::LimitRefused { name, most, .. } => Some(format!("Ask for {most} or less, or have a person raise policy.{name} in armor.toml.")),
+            Self::WorkspaceRefused { modes, .. } => {
+                let modes: Vec<_> = modes.iter().map(|mode| mode.as_str()).collect();
+                Some(format!("Use one of {}, or have a person add it to workspace.modes in armor.toml.", modes.join(", ")))
+            }
+            Self::WorkspaceHoldsHome { .. } => Some("Use a folder further down.".to_owned()),
+            Self::NotToBeBound { .. } => Some("Give it to another user (`chown`), or ask for a copy of it.".to_owned()),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())
             }

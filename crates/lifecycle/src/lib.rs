@@ -35,6 +35,7 @@ mod run;
 mod sandbox;
 mod shell;
 mod take_up;
+mod workspace;
 
 pub use create::CreateTask;
 pub use delete::Deleted;

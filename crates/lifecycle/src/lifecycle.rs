@@ -10,7 +10,7 @@ use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::job::JobQueue;
 use armor_core::sandbox::{Images, Limits, NetworkMode, Runtime, UserIds};
-use armor_core::task::{Change, SandboxRequest, Task, TaskError};
+use armor_core::task::{Change, SandboxRequest, Task, TaskError, WorkspaceMode};
 use armor_core::time::{Clock, Timestamp};
 use armor_events::{Bus, Consumers};
 use armor_git::{Allowed, Git};
@@ -75,8 +75,12 @@ pub struct LifecycleSettings {
     pub most: Limits,
     /// The networks that tasks may ask for.
     pub networks: Vec<NetworkMode>,
-    /// Where repositories may lie.
+    /// What may be made of what tasks work on.
+    pub workspaces: Vec<WorkspaceMode>,
+    /// Where that may lie.
     pub allowed: Allowed,
+    /// The home, which no task may see.
+    pub home: PathBuf,
     /// Who commands are, and whom working copies belong to.
     pub user: UserIds,
 }

@@ -2,7 +2,7 @@
 //! memory. Each step finds what is there already, so that all of them can be repeated.
 
 use armor_core::id::TaskId;
-use armor_core::task::{Task, TaskStatus, branch_name};
+use armor_core::task::{Folder, Task, TaskStatus, branch_name};
 use armor_git::{SourceRepository, WorkingCopy, fill_from, make_empty, make_from};
 
 use crate::pool::Ingredients;
@@ -17,7 +17,7 @@ impl Lifecycle {
         source: Option<SourceRepository>,
     ) -> Result<(), LifecycleError> {
         let folder = self.folder(&task.id);
-        let user = self.settings.user;
+        let user = self.user_of(&task.sandbox);
         folder.create()?;
         make_empty(&folder.memory(), user)?;
         // The sandbox of one that was made ahead has the folder mounted already, with a content.
@@ -27,7 +27,12 @@ impl Lifecycle {
             _ => None,
         };
         let Some(repository) = &task.repository else {
-            make_empty(&folder.workspace(), user)?;
+            match &task.sandbox.folder {
+                None => make_empty(&folder.workspace(), user)?,
+                Some(Folder::Copy { path }) => self.copy_folder(path, folder.workspace()).await?,
+                // It is mounted itself.
+                Some(Folder::Bind { .. }) => {}
+            }
             return Ok(folder.has_workspace()?);
         };
         if folder.workspace().exists() && made_ahead.is_none() {
@@ -49,7 +54,8 @@ impl Lifecycle {
             // The user has gone on since.
             Some(_) => {
                 folder.expect_workspace("")?;
-                fill_from(copy, &folder.workspace(), user).await?;
+                let outside = self.parts.runtime.user_outside(user).await?;
+                fill_from(copy, &folder.workspace(), outside).await?;
             }
         }
         Ok(folder.has_workspace()?)

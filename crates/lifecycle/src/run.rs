@@ -95,7 +95,7 @@ impl Run {
             end = &mut running => return Ok(end?),
             () = cancelled.cancelled() => {}
         }
-        let user = self.lifecycle.settings.user;
+        let user = self.lifecycle.user_of(&self.task.sandbox);
         let give_up = Instant::now() + KILL_LIMIT;
         while Instant::now() < give_up {
             let mut killing = runtime.kill(sandbox, &self.execution.id, user);
@@ -126,7 +126,7 @@ impl Run {
         ExecRequest {
             execution: self.execution.id.clone(),
             argv: self.argv.clone(),
-            user: self.lifecycle.settings.user,
+            user: self.lifecycle.user_of(&self.task.sandbox),
             cwd: self.execution.cwd.clone(),
             env: own.into_iter().chain(asked).collect(),
             stdin: self.request.stdin.clone(),

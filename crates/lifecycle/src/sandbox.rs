@@ -1,16 +1,15 @@
 //! The sandbox of a task: found, or made again when it is gone.
 
-use std::path::Path;
-
 use armor_core::event::SandboxEvent;
 use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{
     Access, Mount, Progress, RuntimeError, Sandbox, SandboxSpec, SandboxState, Silent, paths,
 };
-use armor_core::task::{Task, TaskStatus};
+use armor_core::task::{Folder, Task, TaskStatus, WorkspaceMode};
 use armor_git::GitError;
 
 use crate::pool::Ingredients;
+use crate::workspace::bound;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -81,9 +80,10 @@ impl Lifecycle {
     ) -> Result<SandboxId, LifecycleError> {
         self.prepare(task, None).await?;
         let ingredients = Ingredients::of_task(task);
-        self.check_objects(ingredients.objects.as_deref())?;
+        self.check_shared(&ingredients)?;
         self.parts.images.ensure(&task.sandbox.image, progress).await?;
         let spec = self.spec(&task.id, &ingredients);
+        self.hand_over(&spec, &ingredients).await?;
         let sandbox = self.parts.runtime.create(&spec).await?.id;
         if let Err(error) = self.parts.runtime.start(&sandbox, &spec).await {
             // One that does not start is of no use, and would be found the next time.
@@ -96,16 +96,28 @@ impl Lifecycle {
         Ok(sandbox)
     }
 
-    /// The user's objects are still where they were allowed: nobody put a link in their place.
-    pub(crate) fn check_objects(&self, objects: Option<&Path>) -> Result<(), LifecycleError> {
-        let Some(objects) = objects else { return Ok(()) };
-        let resolved = objects.canonicalize();
-        let resolved = resolved.map_err(|source| GitError::Io {
-            action: "resolve",
-            path: objects.to_owned(),
-            source,
-        })?;
-        Ok(self.settings.allowed.check(&resolved)?)
+    /// What the sandbox shares with the user is still where it was allowed: nobody put a link in its
+    /// place.
+    pub(crate) fn check_shared(&self, from: &Ingredients) -> Result<(), LifecycleError> {
+        let bound = from.folder.as_ref().filter(|folder| folder.mode() == WorkspaceMode::Bind);
+        let shared = from.objects.as_deref().into_iter().chain(bound.map(Folder::path));
+        for path in shared {
+            let resolved = path.canonicalize();
+            let resolved = resolved.map_err(|source| GitError::Io {
+                action: "resolve",
+                path: path.to_owned(),
+                source,
+            })?;
+            if resolved != path {
+                return Err(GitError::NotAllowed {
+                    path: resolved,
+                    roots: self.settings.allowed.roots.clone(),
+                }
+                .into());
+            }
+            self.settings.allowed.check(&resolved)?;
+        }
+        Ok(())
     }
 
     /// The sandbox of a task, made from this.
@@ -113,11 +125,14 @@ impl Lifecycle {
         let folder = self.folder(task);
         let mount =
             |source, target: &str, access| Mount { source, target: target.to_owned(), access };
-        let mut mounts = vec![
-            mount(folder.workspace(), paths::WORKSPACE, Access::ReadWrite),
+        let mut mounts = match &from.folder {
+            Some(Folder::Bind { path, .. }) => bound(path),
+            _ => vec![mount(folder.workspace(), paths::WORKSPACE, Access::ReadWrite)],
+        };
+        mounts.extend([
             mount(folder.memory(), paths::MEMORY, Access::ReadWrite),
             mount(folder.executions(), paths::EXECUTIONS, Access::ReadOnly),
-        ];
+        ]);
         let shared = [(&from.objects, paths::OBJECTS), (&from.certificates, paths::CERTIFICATES)];
         for (source, target) in shared {
             mounts.extend(source.clone().map(|source| mount(source, target, Access::ReadOnly)));
@@ -125,7 +140,7 @@ impl Lifecycle {
         SandboxSpec {
             task: task.clone(),
             image: from.image.clone(),
-            user: self.settings.user,
+            user: self.user_on(from.folder.as_ref()),
             mounts,
             network: from.network,
             limits: from.limits,

@@ -59,7 +59,7 @@ impl Lifecycle {
             argv,
             cwd,
             env,
-            user: self.settings.user,
+            user: self.user_of(&task.sandbox),
             size,
         };
         let sandbox = self.sandbox_for_command(&task).await?;

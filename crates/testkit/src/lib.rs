@@ -30,7 +30,7 @@ pub use certificates::write_certificates;
 pub use home::Home;
 pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};
-pub use private_engine::{EngineProgram, PrivateEngine};
+pub use private_engine::{EngineProgram, FIRST_USER, PrivateEngine};
 pub use repository::{Repository, git};
 pub use ssh_server::SshServer;
 

@@ -1,8 +1,9 @@
 //! An engine of a test's own, which it may stop, kill, hold still and start again.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::engine;
 
 /// How long the engine may take for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The first user of this machine that those of containers with a user namespace are.
+pub const FIRST_USER: u32 = 100_000;
 
 /// The programs that can be an engine of a test's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,18 @@ impl PrivateEngine {
     pub async fn start(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         Self::start_in(new_folder(), EngineProgram::Dockerd, arguments, None).await
+    }
+
+    /// Starts Docker Engine with a user namespace for its containers, whose users are others outside,
+    /// behind [`FIRST_USER`].
+    pub async fn with_user_namespaces() -> Self {
+        let folder = new_folder();
+        // Its containers' root has to find what is in it.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
+        let range = format!("nobody:{FIRST_USER}:65536\nnogroup:{FIRST_USER}:65536\n");
+        fs::write(folder.path().join("users"), range).unwrap();
+        let arguments = vec!["--userns-remap=nobody:nogroup".to_owned()];
+        Self::start_in(folder, EngineProgram::Dockerd, arguments, None).await
     }
 
     /// Starts Podman.
@@ -167,10 +183,18 @@ impl PrivateEngine {
     }
 
     fn command(&self) -> Command {
-        let Some(hidden) = &self.hidden else { return Command::new(self.program.name()) };
+        let users = self.path("users");
+        let (script, about) = match &self.hidden {
+            Some(hidden) => (r#"mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@""#, hidden),
+            // It takes its users' numbers from these, which are not ours to change.
+            None if users.exists() => (
+                r#"for ids in /etc/subuid /etc/subgid; do mount --bind "$0" $ids; done; exec "$@""#,
+                &users,
+            ),
+            None => return Command::new(self.program.name()),
+        };
         let mut command = Command::new("unshare");
-        let script = r#"mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@""#;
-        command.args(["--mount", "sh", "-c", script]).arg(hidden).arg(self.program.name());
+        command.args(["--mount", "sh", "-c", script]).arg(about).arg(self.program.name());
         command
     }
 

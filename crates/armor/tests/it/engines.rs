@@ -1,14 +1,16 @@
 //! An engine that is stopped, killed, held still or slow in the middle of something (R59): bounded waits,
 //! one clear error, and the task goes on when it is back.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use armor::task::Task;
+use armor::task::{Task, WorkspaceMode};
 use armor::{Armor, CreateTask};
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::ExecutionStatus;
-use armor_core::sandbox::RuntimeError;
-use armor_testkit::{Home, PrivateEngine, require_private_engine, write_certificates};
+use armor_core::sandbox::{RuntimeError, UserIds};
+use armor_testkit::{FIRST_USER, Home, PrivateEngine, require_private_engine, write_certificates};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{attach, attached, begin, open, run, sh};
@@ -281,5 +283,41 @@ async fn engine_podman_is_one_like_others() {
     assert!(figures[0].memory_bytes > 0 && figures[0].pids > 0, "{figures:?}");
     armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
     assert!(armor.lifecycle().runtime().belongings().await.unwrap().is_empty());
+    armor.close().await;
+}
+
+// R51: where the engine has user namespaces, commands are nobody outside, and work all the same.
+#[tokio::test]
+async fn engine_one_with_user_namespaces_makes_commands_nobody_outside() {
+    require_private_engine!(Dockerd);
+    let engine = PrivateEngine::with_user_namespaces().await;
+    let home = home_on(&engine).with("ARMOR_WORKSPACE_MODES", "repository,copy,bind");
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let line = "id -u; touch made ~/kept; cat /run/armor/executions/*/stdout";
+    let said = sh(&armor, &task, line).await;
+    let user = UserIds::UNPRIVILEGED.uid;
+    assert!(said.starts_with(&format!("{user}\n")), "{said}");
+    let outside = |path: PathBuf| path.metadata().unwrap().uid();
+    let folder = armor.lifecycle().folder(&task.id);
+    assert_eq!(outside(folder.workspace().join("made")), FIRST_USER + user);
+    assert_eq!(outside(folder.memory().join("kept")), FIRST_USER + user);
+    let info = armor.lifecycle().runtime().probe().await.unwrap();
+    assert!(info.outlives_us && info.security.contains(&"userns".to_owned()), "{info:?}");
+
+    // A user's own folder belongs to somebody who is nobody inside.
+    let mut request = CreateTask::named("a task".parse().unwrap());
+    let bound = home.user().join("folder");
+    std::fs::create_dir(&bound).unwrap();
+    std::os::unix::fs::chown(&bound, Some(user), Some(user)).unwrap();
+    request.workspace = Some(bound.clone());
+    request.workspace_mode = WorkspaceMode::Bind;
+    let other = armor.lifecycle().create(request).await.unwrap();
+    let error = attach(&armor, &other).await.unwrap_err();
+    assert_eq!(error.code(), Code::EngineUnsupported, "{error}");
+    assert_eq!(outside(bound), user);
+    for task in [task, other] {
+        armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
+    }
     armor.close().await;
 }

@@ -11,3 +11,4 @@ mod orphans;
 mod pool;
 mod sandbox;
 mod support;
+mod workspaces;

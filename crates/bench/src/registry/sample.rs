@@ -71,11 +71,15 @@ impl Sample {
             return Err("a change of one event has become one of several".into());
         };
         let deletion: EventPayload = TaskEvent::Deleted { name: task.name.to_string() }.into();
+        let created = task.created();
+        let [created] = created.as_slice() else {
+            return Err("a closed task has become one with more than one event".into());
+        };
         let event_row = |payload| EventRow::new(&task, payload, now, &ids);
         Ok(Self {
             row: TaskRow::new(&task)?,
             changed: TaskRow::new(&change.after)?,
-            created: event_row(&task.created()),
+            created: event_row(created),
             updated: event_row(event),
             deleted: event_row(&deletion),
             task,

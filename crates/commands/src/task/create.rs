@@ -2,7 +2,7 @@
 
 use armor_core::network::{NetworkPolicy, rules};
 use armor_core::sandbox::Limits;
-use armor_core::task::Metadata;
+use armor_core::task::{Metadata, WorkspaceMode};
 use armor_lifecycle::CreateTask;
 use futures_util::FutureExt;
 
@@ -23,7 +23,12 @@ pub(crate) const COMMAND: Command = Command {
         Argument {
             name: "workspace",
             kind: Kind::Option("PATH"),
-            help: "The git repository to work on; without it the task starts from an empty folder",
+            help: "The git repository or folder to work on; without it the task starts from an empty folder",
+        },
+        Argument {
+            name: "workspace-mode",
+            kind: Kind::Option("MODE"),
+            help: "What to make of it: repository (a working copy and a branch; the default), copy (of a folder), bind (the folder itself)",
         },
         Argument { name: "owner", kind: Kind::Option("OWNER"), help: "Whom it belongs to" },
         Argument {
@@ -73,6 +78,9 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         name: arguments.required("name")?.parse()?,
         request: arguments.get("request").map(str::parse).transpose()?,
         workspace: arguments.get("workspace").map(Into::into),
+        workspace_mode: arguments
+            .get("workspace-mode")
+            .map_or_else(|| Ok(WorkspaceMode::default()), str::parse)?,
         owner: owner.map(str::parse).transpose()?,
         metadata: arguments.get("metadata").map_or_else(|| Ok(Metadata::default()), str::parse)?,
         image: arguments.get("image").map(str::parse).transpose()?,

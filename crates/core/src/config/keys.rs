@@ -1,6 +1,7 @@
 //! Every configuration key: its name, what values it takes, its default, who may set it.
 
 use crate::sandbox::{MonitorAction, NetworkMode};
+use crate::task::WorkspaceMode;
 
 /// What values a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,6 +330,13 @@ pub static KEYS: &[Key] = &[
         Paths,
         "{user}:{cwd}",
         UserOnly,
-        "The folders in which a task's repository may lie.",
+        "The folders in which what a task works on may lie.",
+    ),
+    key(
+        "workspace.modes",
+        Choices(WorkspaceMode::NAMES),
+        "repository,copy",
+        UserOnly,
+        "What may be made of it: a working copy of a repository, a copy of a folder, the folder itself.",
     ),
 ];

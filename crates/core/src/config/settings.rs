@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::config::Entry;
 use crate::network::{NetworkPolicy, Rule, rules};
 use crate::sandbox::{ImageName, Limits, MonitorAction, NetworkMode, Resource};
-use crate::task::SandboxRequest;
+use crate::task::{SandboxRequest, WorkspaceMode};
 
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
@@ -228,8 +228,10 @@ impl SweepSettings {
 /// `[workspace]`
 #[derive(Debug, Clone, Deserialize)]
 pub struct WorkspaceSettings {
-    /// The folders in which a task's repository may lie.
+    /// The folders in which what a task works on may lie.
     pub allowed_roots: Vec<PathBuf>,
+    /// What may be made of it.
+    pub modes: Vec<WorkspaceMode>,
 }
 
 impl Settings {
@@ -270,6 +272,7 @@ impl Settings {
                 open_files: sandbox.open_files,
                 tmp_mib: sandbox.tmp_mib,
             },
+            folder: None,
         }
     }
 }

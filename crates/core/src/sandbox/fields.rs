@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Diagnostic};
+use crate::task::WorkspaceMode;
 
 /// A choice that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum InvalidSandboxField {
     /// No such network mode.
     #[error("`{}` is no network mode", .0.escape_debug())]
     Network(String),
+    /// No such way to use a folder.
+    #[error("`{}` is no way to use a workspace", .0.escape_debug())]
+    Workspace(String),
     /// Rules for a network that they say nothing about.
     #[error("rules say nothing about the network {0}")]
     Rules(NetworkMode),
@@ -44,6 +48,7 @@ impl Diagnostic for InvalidSandboxField {
                 "Use a name such as agentic-armor/opencode-sandbox-base:latest.".to_owned()
             }
             Self::Network(_) => format!("Use one of {}.", NetworkMode::NAMES.join(", ")),
+            Self::Workspace(_) => format!("Use one of {}.", WorkspaceMode::NAMES.join(", ")),
             Self::Rules(_) => "Ask for the network egress, or leave the rules out.".to_owned(),
             Self::Limit { name, min, max, .. } => {
                 format!("Choose {name} between {min} and {max}.")
@@ -186,7 +191,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Each limit with its name in settings and arguments.
-    fn named(self) -> [(&'static str, u32); 5] {
+    pub(crate) fn named(self) -> [(&'static str, u32); 5] {
         [
             ("memory_mib", self.memory_mib),
             ("cpu_millis", self.cpu_millis),

@@ -350,6 +350,10 @@ pub trait Runtime: Send + Sync + fmt::Debug {
         progress: &CommandProgress,
     ) -> Result<CommandEnd, RuntimeError>;
 
+    /// Who a user of a sandbox is outside it, and so to whom its files have to belong. The same where
+    /// the runtime has no users of its own.
+    async fn user_outside(&self, user: UserIds) -> Result<UserIds, RuntimeError>;
+
     /// Whether commands in a sandbox go on, and their output and end are kept, without a process of
     /// Armor.
     async fn outlives_us(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError>;

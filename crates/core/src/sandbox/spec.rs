@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::TaskId;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
 
@@ -40,7 +42,7 @@ pub struct SandboxSpec {
 }
 
 /// A user and group, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserIds {
     /// The user.
     pub uid: u32,

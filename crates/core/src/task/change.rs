@@ -121,10 +121,10 @@ impl Diagnostic for TaskError {
 }
 
 impl Task {
-    /// The fact that this task was made.
-    pub fn created(&self) -> EventPayload {
+    /// The facts that this task was made, and what its sandbox is less closed in than by default.
+    pub fn created(&self) -> Vec<EventPayload> {
         let repository = self.repository.as_ref();
-        TaskEvent::Created {
+        let created = TaskEvent::Created {
             name: self.name.to_string(),
             request: self.request.as_ref().map(ToString::to_string),
             owner: self.owner.to_string(),
@@ -135,8 +135,11 @@ impl Task {
             repository: repository.map(|repository| repository.path.clone()),
             branch: repository.map(|repository| repository.branch.clone()),
             base: repository.map(|repository| repository.base.clone()),
-        }
-        .into()
+            folder: self.sandbox.folder.clone(),
+        };
+        let what = self.sandbox.loosenings();
+        let loosened = (!what.is_empty()).then_some(TaskEvent::Loosened { what });
+        [created].into_iter().chain(loosened).map(EventPayload::from).collect()
     }
 
     /// Attaches `agent`, starting a pending task. Attaching the same agent again changes nothing

@@ -6,10 +6,14 @@
 
 mod change;
 mod fields;
+mod folder;
+mod loosening;
 mod status;
 
 pub use change::{Change, TaskError};
 pub use fields::{InvalidField, Metadata, Owner, RequestText, TaskName};
+pub use folder::{Folder, WorkspaceMode};
+pub use loosening::Loosening;
 pub use status::{TRANSITIONS, TaskStatus, UnknownStatus};
 
 use std::fmt;
@@ -39,7 +43,8 @@ pub struct Task {
     pub metadata: Metadata,
     /// The sandbox that was asked for.
     pub sandbox: SandboxRequest,
-    /// The repository it works on; none for a task that starts from an empty folder.
+    /// The repository it works on; none for a task that works on a folder or starts from an empty
+    /// one.
     pub repository: Option<Repository>,
     /// Who is attached now.
     pub agent: Option<AgentId>,
@@ -74,6 +79,9 @@ pub struct SandboxRequest {
     pub certificates: Option<PathBuf>,
     /// What its commands may use.
     pub limits: Limits,
+    /// The folder of the user's that they work on, where that is no repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Folder>,
 }
 
 impl Default for SandboxRequest {
@@ -84,6 +92,7 @@ impl Default for SandboxRequest {
             rules: NetworkPolicy::default(),
             certificates: None,
             limits: Limits::default(),
+            folder: None,
         }
     }
 }

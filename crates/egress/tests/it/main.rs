@@ -8,3 +8,4 @@ mod names;
 mod rules;
 mod socks;
 mod support;
+mod tls;

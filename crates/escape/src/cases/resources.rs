@@ -11,7 +11,7 @@ pub(super) const CASES: &[Case] = &[
     resources(
         "more processes than there may be",
         Python(
-            "import time\ncount = 0\ntry:\n    for _ in range(400):\n        if os.fork() == 0:\n            time.sleep(20)\n            os._exit(0)\n        count += 1\n    print('REACHED', count)\nexcept OSError as error:\n    print('kept at', count, errno.errorcode[error.errno])\nos.system('pkill -9 -P %d' % os.getpid())",
+            "import time\nmade = []\ntry:\n    for _ in range(400):\n        child = os.fork()\n        if child == 0:\n            time.sleep(20)\n            os._exit(0)\n        made.append(child)\n    print('REACHED', len(made))\nexcept OSError as error:\n    print('kept at', len(made), errno.errorcode[error.errno])\nfor child in made:\n    os.kill(child, 9)\n    os.waitpid(child, 0)",
         ),
     ),
     resources(

@@ -170,7 +170,9 @@ impl Lifecycle {
                 break;
             }
             let ingredients = Ingredients::of_task(&task);
-            if wanted.iter().any(|known| known.ingredients == ingredients) {
+            if ingredients.folder.is_some()
+                || wanted.iter().any(|known| known.ingredients == ingredients)
+            {
                 continue;
             }
             // One that is not there yet is built when a task needs it.
@@ -257,10 +259,11 @@ impl Lifecycle {
     }
 
     async fn make_pooled(&self, task: &TaskId, kind: &Ingredients) -> Result<(), LifecycleError> {
-        self.check_objects(kind.objects.as_deref())?;
+        self.check_shared(kind)?;
         self.parts.images.ensure(&kind.image, &Silent).await?;
         self.prepare_ahead(task, kind).await?;
         let spec = self.spec(task, kind);
+        self.hand_over(&spec, kind).await?;
         let sandbox = self.parts.runtime.create(&spec).await?;
         Ok(self.parts.runtime.start(&sandbox.id, &spec).await?)
     }

@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use armor_core::sandbox::{ImageName, Limits, NetworkMode};
-use armor_core::task::{SandboxRequest, Task};
+use armor_core::task::{Folder, SandboxRequest, Task};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use claim::Claim;
@@ -33,6 +33,9 @@ pub(crate) struct Ingredients {
     pub(crate) objects: Option<PathBuf>,
     /// The certificates that its programs trust.
     pub(crate) certificates: Option<PathBuf>,
+    /// The folder of the user's that it works on. Nothing is made ahead of that: it may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folder: Option<Folder>,
 }
 
 impl Ingredients {
@@ -49,6 +52,7 @@ impl Ingredients {
             repository,
             objects,
             certificates: asked.certificates.clone(),
+            folder: asked.folder.clone(),
         }
     }
 

@@ -137,6 +137,7 @@ mod tests {
             repository: None,
             objects: Some(folder.path().to_owned()),
             certificates: None,
+            folder: None,
         };
         let pooled = Pooled::now(ingredients, "sha256:1".to_owned()).unwrap();
         assert_eq!(pool.at(Stage::Ready).unwrap(), []);

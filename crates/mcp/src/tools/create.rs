@@ -4,7 +4,7 @@ use armor_commands::wire::TaskView;
 use armor_core::error::Report;
 use armor_core::network::NetworkPolicy;
 use armor_core::sandbox::{Limits, NetworkMode};
-use armor_core::task::Metadata;
+use armor_core::task::{Folder, Metadata, Task, WorkspaceMode};
 use armor_lifecycle::CreateTask;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,8 +22,12 @@ struct Arguments {
     name: String,
     /// What is to be done, in full.
     request: Option<String>,
-    /// The path of the git repository on the host that the task works on. Without it the task starts from an empty folder.
+    /// The path of the git repository or folder on the host that the task works on. Without it the task starts from an empty folder.
     workspace: Option<String>,
+    /// What to make of it: "repository" (a working copy on a branch of its own; the default), "copy"
+    /// (of any folder), or "bind" (the folder itself), where the user permits it.
+    #[schemars(with = "Option<WorkspaceMode>")]
+    workspace_mode: Option<String>,
     /// The image of the sandbox. By default the configured one: bash, git, curl, Node.js.
     image: Option<String>,
     /// Whom the task belongs to.
@@ -70,15 +74,26 @@ pub(super) fn tool() -> Registered {
 async fn run(call: Call, arguments: Arguments) -> Result<Reply, Report> {
     let request = request(&call, arguments)?;
     let task = call.lifecycle.create(request).await.map_err(report)?;
-    let branch = task.repository.as_ref().map_or_else(
-        || "an empty folder, without a branch".to_owned(),
-        |repository| format!("the branch {}", repository.branch),
-    );
     let text = format!(
-        "Created task {} on {branch}. Next: attach_agent_to_task with this task_id.",
-        task.id
+        "Created task {} on {}. Next: attach_agent_to_task with this task_id.",
+        task.id,
+        workspace(&task)
     );
     task_reply(&task, text)
+}
+
+/// What the task works on, in words.
+fn workspace(task: &Task) -> String {
+    match (&task.repository, &task.sandbox.folder) {
+        (Some(repository), _) => format!("the branch {}", repository.branch),
+        (None, Some(Folder::Copy { path })) => {
+            format!("a copy of {}, without a branch", path.display())
+        }
+        (None, Some(Folder::Bind { path, .. })) => {
+            format!("the folder {} itself, without a branch", path.display())
+        }
+        (None, None) => "an empty folder, without a branch".to_owned(),
+    }
 }
 
 fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
@@ -91,6 +106,11 @@ fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
         name: arguments.name.parse().map_err(report)?,
         request: arguments.request.map(TryInto::try_into).transpose().map_err(report)?,
         workspace: arguments.workspace.map(Into::into),
+        workspace_mode: arguments
+            .workspace_mode
+            .as_deref()
+            .map_or_else(|| Ok(WorkspaceMode::default()), str::parse)
+            .map_err(report)?,
         owner,
         metadata,
         image: arguments.image.as_deref().map(str::parse).transpose().map_err(report)?,

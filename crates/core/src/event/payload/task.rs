@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::id::AgentId;
 use crate::network::NetworkPolicy;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
-use crate::task::WorkState;
+use crate::task::{Folder, Loosening, WorkState};
 
 /// What happened to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,15 @@ pub enum TaskEvent {
         branch: Option<String>,
         /// The commit it starts from.
         base: Option<String>,
+        /// The folder of the user's that it works on, where that is no repository.
+        #[serde(default)]
+        folder: Option<Folder>,
+    },
+    /// Its sandbox is less closed than one that nobody asked anything of.
+    #[serde(rename = "task:loosened")]
+    Loosened {
+        /// In what.
+        what: Vec<Loosening>,
     },
     /// It went from pending to running.
     #[serde(rename = "task:started")]
@@ -107,6 +116,7 @@ impl TaskEvent {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Created { .. } => "task:created",
+            Self::Loosened { .. } => "task:loosened",
             Self::Started => "task:started",
             Self::Attached { .. } => "task:attached",
             Self::Detached { .. } => "task:detached",

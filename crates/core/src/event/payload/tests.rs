@@ -10,7 +10,7 @@ use crate::network::{NetworkPolicy, Refusal, Verdict};
 use crate::sandbox::{
     Belonging, ImageName, Limits, MonitorAction, NetworkMode, OrphanCause, Resource, Use,
 };
-use crate::task::WorkState;
+use crate::task::{Loosening, WorkState};
 
 const SHARE: Use = Use { resource: Resource::Disk, used: 3, limit: 2 };
 
@@ -59,6 +59,15 @@ fn of_tasks() -> Vec<EventPayload> {
             repository: Some("/src/project".into()),
             branch: Some("task/t1".to_owned()),
             base: Some("c0ffee".to_owned()),
+            folder: None,
+        }
+        .into(),
+        TaskEvent::Loosened {
+            what: vec![Loosening {
+                what: "network".to_owned(),
+                asked: "open".to_owned(),
+                default: "none".to_owned(),
+            }],
         }
         .into(),
         TaskEvent::Started.into(),

@@ -24,11 +24,11 @@ pub(in crate::sqlite) struct Fact {
     pub(super) data: String,
 }
 
-/// A new task, and the fact that it was made.
+/// A new task, and the facts of that.
 #[derive(Debug)]
 pub(in crate::sqlite) struct New {
     pub(super) row: TaskRow,
-    pub(super) fact: Fact,
+    pub(super) facts: Vec<Fact>,
 }
 
 /// A change of a task, and what happened.
@@ -60,7 +60,8 @@ impl Fact {
 
 impl New {
     pub(in crate::sqlite) fn of(task: &Task) -> Result<Self, RegistryError> {
-        Ok(Self { row: TaskRow::of(task)?, fact: Fact::of(task.created())? })
+        let facts = task.created().into_iter().map(Fact::of);
+        Ok(Self { row: TaskRow::of(task)?, facts: facts.collect::<Result<_, _>>()? })
     }
 }
 

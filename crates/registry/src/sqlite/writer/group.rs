@@ -297,7 +297,9 @@ impl Deed {
     fn facts<'a>(&'a self, facts: &mut Vec<FactOf<'a>>) {
         match self {
             Self::Insert(new) => {
-                facts.extend(new.iter().map(|new| (Some(&new.row.task.id), &new.fact)));
+                for new in new {
+                    facts.extend(new.facts.iter().map(|fact| (Some(&new.row.task.id), fact)));
+                }
             }
             Self::Update(changes) => {
                 for change in changes {

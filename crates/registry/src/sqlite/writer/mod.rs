@@ -262,12 +262,14 @@ impl Worker {
         outcome: Outcome,
         replies: Vec<oneshot::Sender<Result<Answer, RegistryError>>>,
     ) {
-        if !outcome.events.is_empty() {
-            self.news.tell(outcome.events);
-            self.bell.ring();
-        }
+        let is_news = !outcome.events.is_empty();
+        self.news.tell(outcome.events);
         for (reply, result) in replies.into_iter().zip(outcome.results) {
             answer(reply, result);
+        }
+        // Nobody here has to wait until others are woken.
+        if is_news {
+            self.bell.ring();
         }
     }
 }
