@@ -20,6 +20,8 @@ pub(crate) const READ_BYTES: usize = PIPE_BYTES;
 #[derive(Debug)]
 pub(crate) struct Capture {
     streams: [Option<File>; 2],
+    /// What streams that have ended were read from.
+    ended: Vec<File>,
     writer: Option<OutputWriter>,
     written: Written,
     end: File,
@@ -42,6 +44,7 @@ impl Capture {
         let (stderr, stderr_end) = pipe()?;
         let capture = Self {
             streams: [Some(stdout), Some(stderr)],
+            ended: Vec::new(),
             writer: Some(OutputWriter::new(output, files.keep_bytes)),
             written: Written::default(),
             end,
@@ -52,6 +55,12 @@ impl Capture {
     /// What a stream is read from: none behind its end.
     pub(crate) fn source(&self, stream: usize) -> Option<BorrowedFd<'_>> {
         self.streams.get(stream)?.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What is read from no more, for whoever waits for it. Closing it alone may not end that: a
+    /// supervisor that was just forked has it, too.
+    pub(crate) fn take_ended(&mut self) -> Vec<File> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Whether both have ended.
@@ -78,7 +87,7 @@ impl Capture {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 // A pipe does not fail otherwise; if it did, it would be of no use any more.
                 Err(_) | Ok(0) => {
-                    *slot = None;
+                    self.ended.extend(slot.take());
                     break 0;
                 }
                 Ok(came) => break came,
@@ -124,7 +133,7 @@ impl Capture {
     /// Takes what is there, and no more: whoever holds the other ends is none of this execution.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         let drained = self.drain();
-        self.streams = [None, None];
+        self.ended.extend(self.streams.iter_mut().filter_map(Option::take));
         drained.and(self.finish())
     }
 

@@ -25,6 +25,9 @@ use crate::supervisor::{Charge, Given};
 /// it.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long one may take to start the command. The same may have happened to it.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
 /// An execution, from the order to start it until nothing of it is left.
 #[derive(Debug)]
 pub(crate) struct Execution {
@@ -106,7 +109,7 @@ impl Execution {
             capture,
             deadline: start.limit_ms.map(|limit| Instant::now() + Duration::from_millis(limit)),
             ending: None,
-            patience: None,
+            patience: Some(Instant::now() + START_LIMIT),
             progress: Progress::Starting,
             memory_kills,
         };
@@ -186,6 +189,9 @@ impl Execution {
             match (report, &self.progress) {
                 (Report::Started { pid }, Progress::Starting) => {
                     self.progress = Progress::Running;
+                    if self.ending.is_none() {
+                        self.patience = None;
+                    }
                     answer = Some(Answer::Started { pid });
                 }
                 (Report::NotStarted(why), Progress::Starting) => {

@@ -20,7 +20,7 @@ use rustix::process::{
     DumpableBehavior, WaitOptions, getpid, set_child_subreaper, set_dumpable_behavior, wait,
 };
 
-use crate::capture::READ_BYTES;
+use crate::capture::{Capture, READ_BYTES};
 use crate::connection::Connection;
 use crate::execution::{Execution, Supervisor};
 use crate::memory::MemoryKills;
@@ -208,6 +208,7 @@ impl Server {
         {
             // Its end has been told.
             let _completed = capture.close();
+            stop_waiting(&self.epoll, capture);
         }
     }
 
@@ -413,12 +414,15 @@ impl Server {
             // Nobody would know what it does.
             execution.end(Cause::Unkept);
         }
+        execution.capture.iter_mut().for_each(|capture| stop_waiting(&self.epoll, capture));
     }
 
     /// Tells the end of an execution if it has come.
     fn settle(&mut self, id: u64, nothing_is_left: bool) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        if let Some(end) = execution.settle(nothing_is_left, &self.memory_kills) {
+        let end = execution.settle(nothing_is_left, &self.memory_kills);
+        execution.capture.iter_mut().for_each(|capture| stop_waiting(&self.epoll, capture));
+        if let Some(end) = end {
             self.tell_watchers(id, &end);
         }
     }
@@ -471,5 +475,13 @@ impl Server {
         if let Some(execution) = connection.terminal_of {
             self.end(execution, Cause::Killed);
         }
+    }
+}
+
+/// Waits no more for what streams that have ended were read from.
+fn stop_waiting(epoll: &OwnedFd, capture: &mut Capture) {
+    for ended in capture.take_ended() {
+        // An error says that it was not waited for.
+        let _gone = epoll::delete(epoll, &ended);
     }
 }

@@ -141,6 +141,15 @@ impl Endpoint {
     pub const fn is_local(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
+
+    /// Where its socket is, all links resolved; none for one that is reached otherwise, or is not
+    /// there.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix(path) => path.canonicalize().ok(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -169,6 +169,14 @@ impl Runtime for DockerRuntime {
     }
 
     async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
+        if let Some(socket) = self.engine.endpoint().socket()
+            && spec.mounts.iter().any(|mount| socket.starts_with(&mount.source))
+        {
+            return Err(RuntimeError::Unsupported {
+                feature: "a sandbox that sees its socket",
+                next_step: "Use a workspace in which the engine's socket is not.",
+            });
+        }
         let surroundings = self.surroundings(spec).await?;
         match spec.network {
             NetworkMode::None => {}

@@ -4,12 +4,16 @@
 //! name that a program asks for inside is judged as the one that it asked the proxy for.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use armor_core::network::Refusal;
 use rustls::server::Acceptor;
 
-/// What TLS begins with: a record of a handshake (RFC 8446, section 5.1).
+/// What records of TLS begin with: a kind, of which one is a handshake, and the first number of the
+/// version (RFC 8446, section 5.1).
+const KINDS: RangeInclusive<u8> = 20..=24;
 const HANDSHAKE: u8 = 22;
+const MAJOR: u8 = 3;
 /// The longest that a first message may be, in bytes.
 const LONGEST: usize = 64 << 10;
 
@@ -29,6 +33,8 @@ pub(crate) enum Said {
 pub(crate) struct Hello {
     acceptor: Acceptor,
     taken: usize,
+    /// The first byte, if it is one of a record's and alone.
+    kind: Option<u8>,
 }
 
 impl Hello {
@@ -37,8 +43,27 @@ impl Hello {
     /// # Errors
     /// When it begins as TLS does, and goes on otherwise.
     pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<Said, Refusal> {
-        if self.taken == 0 && bytes.first() != Some(&HANDSHAKE) {
-            return Ok(Said::Nothing);
+        if self.taken == 0 || self.kind.is_some() {
+            let (kind, major) = match (self.kind.take(), bytes) {
+                (None, [kind, ..]) if !KINDS.contains(kind) => return Ok(Said::Nothing),
+                (None, [kind]) => {
+                    self.kind = Some(*kind);
+                    (*kind, None)
+                }
+                (None, [kind, major, ..]) => (*kind, Some(*major)),
+                (Some(kind), [major, ..]) => (kind, Some(*major)),
+                (kind, []) => {
+                    self.kind = kind;
+                    return Ok(Said::Part);
+                }
+            };
+            match major {
+                Some(MAJOR) if kind == HANDSHAKE => {}
+                // Servers pass over what others may come before a handshake, and we do not.
+                Some(MAJOR) => return Err(Refusal::Malformed),
+                Some(_) => return Ok(Said::Nothing),
+                None => {}
+            }
         }
         self.taken += bytes.len();
         if self.taken > LONGEST {
@@ -111,7 +136,13 @@ mod tests {
         assert_eq!(Hello::default().take(&bytes), Err(Refusal::Malformed));
         let mut hello = Hello::default();
         assert_eq!(hello.take(&[22, 3, 1, 255, 255]), Err(Refusal::Malformed));
-        let long = vec![22; LONGEST + 1];
-        assert_eq!(Hello::default().take(&long), Err(Refusal::Malformed));
+        // A warning, which servers pass over, and what is behind it.
+        let warning = [&[21, 3, 1, 0, 2, 1, 90][..], &bytes].concat();
+        assert_eq!(Hello::default().take(&warning), Err(Refusal::Malformed));
+        let mut hello = Hello::default();
+        assert_eq!(hello.take(&warning[..1]), Ok(Said::Part));
+        assert_eq!(hello.take(&warning[1..]), Err(Refusal::Malformed));
+        let mut hello = Hello::default();
+        assert_eq!((hello.take(&[22]), hello.take(&[9])), (Ok(Said::Part), Ok(Said::Nothing)));
     }
 }

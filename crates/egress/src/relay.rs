@@ -27,9 +27,10 @@ pub(crate) async fn relay(
     let (from_upstream, mut to_upstream) = split(upstream);
     let is_half_closed = AtomicBool::new(false);
     let out = async {
-        let first = first_message(&mut from_program, &names).await?;
+        let first = first_message(&mut from_program, &names, &is_half_closed).await?;
         to_upstream.write_all(&first).await?;
         to_upstream.flush().await?;
+        drop(first);
         carry(from_program, to_upstream, &is_half_closed).await
     };
     let back = carry(from_upstream, to_program, &is_half_closed);
@@ -40,12 +41,13 @@ pub(crate) async fn relay(
 async fn first_message(
     from_program: &mut (impl AsyncRead + Unpin),
     names: &Names,
+    is_half_closed: &AtomicBool,
 ) -> io::Result<Vec<u8>> {
     let (mut message, mut hello) = (Vec::new(), Hello::default());
     loop {
         let begun = message.len();
         message.resize(begun + PIECE, 0);
-        let came = from_program.read(&mut message[begun..]).await?;
+        let came = read(from_program, &mut message[begun..], is_half_closed).await?;
         message.truncate(begun + came);
         match hello.take(&message[begun..]) {
             // Who ends in the middle of it has said all.
@@ -64,18 +66,29 @@ async fn carry(
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
-        let came = match timeout(HALF_CLOSED, from.read(&mut piece)).await {
-            Ok(came) => came?,
-            Err(_) if is_half_closed.load(Ordering::Relaxed) => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            Err(_) => continue,
-        };
+        let came = read(&mut from, &mut piece, is_half_closed).await?;
         if came == 0 {
             is_half_closed.store(true, Ordering::Relaxed);
             return to.shutdown().await;
         }
         to.write_all(&piece[..came]).await?;
         to.flush().await?;
+    }
+}
+
+/// Takes what comes, as long as the other side may still have something to say.
+async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    piece: &mut [u8],
+    is_half_closed: &AtomicBool,
+) -> io::Result<usize> {
+    loop {
+        match timeout(HALF_CLOSED, from.read(piece)).await {
+            Ok(came) => return came,
+            Err(_) if is_half_closed.load(Ordering::Relaxed) => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Err(_) => {}
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ use crate::Ledger;
 pub(crate) struct Upstream {
     stream: TcpStream,
     destination: Destination,
+    /// What was asked for inside.
+    inner: Arc<OnceLock<Destination>>,
     address: IpAddr,
     own: Arc<[IpAddr]>,
     policy: watch::Receiver<NetworkPolicy>,
@@ -34,6 +36,7 @@ pub(crate) struct Upstream {
 #[derive(Debug)]
 pub(crate) struct Names {
     destination: Destination,
+    inner: Arc<OnceLock<Destination>>,
     policy: watch::Receiver<NetworkPolicy>,
     ledger: Arc<Ledger>,
 }
@@ -50,7 +53,10 @@ impl Names {
             return Err(self.refuse("TLS", Refusal::Malformed));
         };
         let judged = self.policy.borrow().judge(&inner);
-        judged.map_err(|reason| self.refuse(&inner.to_string(), reason))
+        judged.map_err(|reason| self.refuse(&inner.to_string(), reason))?;
+        // It is judged again whenever the rules change.
+        self.inner.get_or_init(|| inner);
+        Ok(())
     }
 
     /// Notes that something inside is refused.
@@ -76,6 +82,7 @@ impl Upstream {
         Self {
             stream,
             destination,
+            inner: Arc::default(),
             address,
             own,
             policy,
@@ -94,7 +101,8 @@ impl Upstream {
         }
         let judged = {
             let policy = self.policy.borrow_and_update();
-            let by_name = policy.judge(&self.destination);
+            let inner = self.inner.get().map_or(Ok(()), |inner| policy.judge(inner));
+            let by_name = policy.judge(&self.destination).and(inner);
             by_name
                 .and_then(|()| policy.judge_address(self.address, self.destination.port, &self.own))
         };
@@ -110,6 +118,7 @@ impl Upstream {
     pub(crate) fn names(&self) -> Names {
         Names {
             destination: self.destination.clone(),
+            inner: self.inner.clone(),
             policy: self.policy.clone(),
             ledger: self.ledger.clone(),
         }

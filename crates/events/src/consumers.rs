@@ -1,7 +1,7 @@
 //! Drives the durable consumers of the log.
 //!
-//! A round gives each consumer, one after the other, what lies behind its cursor, and moves the
-//! cursor on when the consumer says that it is done. A round runs a moment after each commit of this
+//! A round gives each consumer, one after the other, what lies behind its cursor, and at its end
+//! moves the cursors on, of all that have dealt with it, in one transaction. A round runs a moment after each commit of this
 //! process, so that one round serves what is committed in quick succession, or at once when somebody
 //! waits for it; and once at the start, which is how consumers catch up after a crash. Of several
 //! processes with the same home, the one that holds the lock's file runs the round; the others

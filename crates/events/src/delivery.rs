@@ -116,9 +116,23 @@ impl Delivery {
     pub(crate) async fn to_the_end(&self) -> Result<Option<Seq>, LogError> {
         // Up to here and no further, or a busy log would keep the later consumers waiting.
         let head = self.log.head().await?;
-        let mut all_well = true;
         // Of all consumers at once, since that is on the disk only once.
         let mut reached = Vec::new();
+        let all_well = self.each_to(head, &mut reached).await;
+        if !reached.is_empty() {
+            self.log.advance(&reached).await?;
+        }
+        Ok(all_well?.then_some(head))
+    }
+
+    /// Brings one consumer after the other up to `head`, and notes how far it came. False when one of
+    /// them could not follow.
+    async fn each_to(
+        &self,
+        head: Seq,
+        reached: &mut Vec<(ConsumerName, Seq)>,
+    ) -> Result<bool, LogError> {
+        let mut all_well = true;
         for consumer in &self.consumers {
             let begun = self.log.cursor(consumer.name()).await?;
             let came = self.catch_up(consumer.as_ref(), begun, head).await?;
@@ -127,10 +141,7 @@ impl Delivery {
                 reached.push((consumer.name(), came.to));
             }
         }
-        if !reached.is_empty() {
-            self.log.advance(&reached).await?;
-        }
-        Ok(all_well.then_some(head))
+        Ok(all_well)
     }
 
     async fn catch_up(

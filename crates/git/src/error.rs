@@ -133,7 +133,7 @@ impl Diagnostic for GitError {
                 ))
             }
             Self::NotARepository { path } => Some(format!(
-                "Make it one with `git init` and a first commit in {}; or ask for a copy of it (`--workspace-mode copy`).",
+                "Make it one with `git init` and a first commit in {}; or ask for a copy of it (workspace mode `copy`, where `workspace.modes` has it).",
                 path.display()
             )),
             Self::TooLarge { .. } => Some(

@@ -6,21 +6,23 @@
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use armor_core::sandbox::UserIds;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, fchmod, fstat, futimens,
-    mkdirat, openat, readlinkat, statat, symlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, fchmod,
+    fstat, futimens, mkdirat, openat, openat2, readlinkat, statat, symlinkat,
 };
 
 use crate::GitError;
 use crate::error::io_error;
 use crate::working_copy::{begin, finish};
 
+/// How deep folders may be nested: each takes descriptors, and place on the stack.
+const DEEPEST: usize = 200;
 /// What a copy lets its owner do with a file, and with a folder.
 const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
@@ -40,10 +42,10 @@ pub fn copy_from(
         return Ok(());
     }
     let beside = begin(place)?;
-    let open = |path: &Path| openat(CWD, path, FOLDERS, Mode::empty());
-    let from = open(source).map_err(failed("open", source))?;
-    let to = open(&beside).map_err(failed("open", &beside))?;
-    let mut copying = Copying { source, most, bytes: 0 };
+    let from = openat2(CWD, source, FOLDERS, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let from = from.map_err(failed("open", source))?;
+    let to = openat(CWD, &beside, FOLDERS, Mode::empty()).map_err(failed("open", &beside))?;
+    let mut copying = Copying { source, most, left: most.unwrap_or(u64::MAX), depth: 0 };
     copying.folder(&from, &to, &mut PathBuf::new())?;
     finish(&beside, place, owner)
 }
@@ -54,12 +56,19 @@ const FOLDERS: OFlags =
 struct Copying<'a> {
     source: &'a Path,
     most: Option<u64>,
-    bytes: u64,
+    /// How many bytes may still come.
+    left: u64,
+    depth: usize,
 }
 
 impl Copying<'_> {
     /// Copies what is in a folder. `at` is where that is below the source.
     fn folder(&mut self, from: &OwnedFd, to: &OwnedFd, at: &mut PathBuf) -> Result<(), GitError> {
+        if self.depth > DEEPEST {
+            let nested = io::Error::other("folders are nested too deeply");
+            return Err(io_error("copy", self.source.join(at))(nested));
+        }
+        self.depth += 1;
         let listed = Dir::read_from(from).map_err(self.failed("list", at))?;
         for entry in listed {
             let entry = entry.map_err(self.failed("list", at))?;
@@ -71,6 +80,7 @@ impl Copying<'_> {
             self.entry(from, to, name, at)?;
             at.pop();
         }
+        self.depth -= 1;
         Ok(())
     }
 
@@ -120,10 +130,15 @@ impl Copying<'_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let copy = openat(to, name, flags, Mode::from_raw_mode(FILE));
         let mut copy = File::from(copy.map_err(self.failed("copy", at))?);
-        let copied = io::copy(&mut File::from(original), &mut copy);
-        self.bytes += copied.map_err(io_error("copy", self.source.join(at)))?;
-        if let Some(most) = self.most.filter(|most| self.bytes > *most) {
-            return Err(GitError::TooLarge { path: self.source.to_owned(), most });
+        // It may grow meanwhile.
+        let mut original = File::from(original).take(self.left.saturating_add(1));
+        let copied = io::copy(&mut original, &mut copy);
+        let copied = copied.map_err(io_error("copy", self.source.join(at)))?;
+        match (self.left.checked_sub(copied), self.most) {
+            (None, Some(most)) => {
+                return Err(GitError::TooLarge { path: self.source.to_owned(), most });
+            }
+            (left, _) => self.left = left.unwrap_or(u64::MAX),
         }
         complete(&copy.into(), &stat, FILE).map_err(self.failed("copy", at))
     }

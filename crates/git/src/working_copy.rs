@@ -122,8 +122,10 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
     let layout = source.layout().await?;
     let format = format!("--object-format={}", layout.object_format);
     let initial = format!("--initial-branch={branch}");
-    // No template: it could bring hooks.
-    run(&["init", "--quiet", "--template=", &format, &initial]).await?;
+    // No template: it could bring hooks. The sandbox's git may be older than ours.
+    let files = [("GIT_DEFAULT_REF_FORMAT", OsStr::new("files"))];
+    let init = ["init", "--quiet", "--template=", &format, &initial];
+    source.git.run(place, Configuration::None, &init, &files).await?;
 
     if objects.is_none() {
         let path = source.path().to_string_lossy();
@@ -134,8 +136,11 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
         fs::copy(&layout.shallow, &target).map_err(io_error("write", target))?;
     }
     if let Some(current) = source.current_branch().await? {
-        // So that `git diff origin/main` means what an agent expects.
-        run(&["update-ref", &format!("refs/remotes/origin/{current}"), base]).await?;
+        // So that `git diff origin/main` means what an agent expects. git itself would take several
+        // milliseconds for that.
+        let refs = place.join(".git/packed-refs");
+        fs::write(&refs, format!("{base} refs/remotes/origin/{current}\n"))
+            .map_err(io_error("write", refs))?;
     }
     // The branch has no commit yet: it comes to stand here.
     run(&["reset", "--quiet", "--hard", base]).await?;
@@ -164,17 +169,21 @@ pub fn hand_over(place: &Path, owner: UserIds) -> Result<(), GitError> {
 }
 
 /// Gives a tree to `owner`, links themselves included, and lets what is made in its folders take
-/// their group, because each execution has a group of its own.
+/// their group, because each execution has a group of its own. Whose the root is, is changed last:
+/// it says that all is done.
 fn give(root: &Path, owner: UserIds) -> Result<(), GitError> {
     // Only root may give something to another user. Then nobody else may come in between either.
     let is_root = rustix::process::geteuid().is_root();
+    let chown = |path: &Path| {
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| io_error("give away", path)(error.into()))
+    };
     let mut paths = vec![root.to_owned()];
     while let Some(path) = paths.pop() {
         let metadata = path.symlink_metadata().map_err(io_error("look at", &path))?;
-        if is_root {
-            let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-            chownat(CWD, &path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| io_error("give away", &path)(error.into()))?;
+        if is_root && path != root {
+            chown(&path)?;
         }
         if metadata.is_dir() {
             let mode = metadata.permissions().mode() & 0o777 | 0o2700;
@@ -185,5 +194,5 @@ fn give(root: &Path, owner: UserIds) -> Result<(), GitError> {
             }
         }
     }
-    Ok(())
+    if is_root { chown(root) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use armor_core::file_lock::FileLock;
 use armor_core::network::NetworkPolicy;
-use armor_core::sandbox::{ImageName, Limits, NetworkMode};
+use armor_core::sandbox::{ImageName, InvalidSandboxField, Limits, NetworkMode};
 use armor_core::task::{
     Metadata, Owner, RepositoryBase, RequestText, SandboxRequest, Task, TaskName, TaskRequest,
     WorkspaceMode,
@@ -71,7 +71,8 @@ impl Lifecycle {
         self.check_network(network)?;
         let workspace = request.workspace.as_deref();
         let folder = match (workspace, request.workspace_mode) {
-            (None, _) => None,
+            (None, WorkspaceMode::Repository) => None,
+            (None, mode) => return Err(InvalidSandboxField::NoWorkspace(mode).into()),
             (Some(path), mode) => self.folder_to_work_on(path, mode)?,
         };
         let sandbox = SandboxRequest {

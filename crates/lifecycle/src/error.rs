@@ -87,9 +87,9 @@ pub enum LifecycleError {
         /// What may be.
         modes: Vec<WorkspaceMode>,
     },
-    /// The folder has Armor's home in it.
-    #[error("{path} has the home of Armor in it, {home}", path = path.display(), home = home.display())]
-    WorkspaceHoldsHome {
+    /// The folder is in Armor's home, or the other way round.
+    #[error("{path} has the home of Armor in it or is in it, {home}", path = path.display(), home = home.display())]
+    WorkspaceMeetsHome {
         /// The folder.
         path: PathBuf,
         /// The home.
@@ -158,7 +158,7 @@ impl Diagnostic for LifecycleError {
             Self::NetworkRefused { .. } => Code::NetworkRefused,
             Self::LimitRefused { .. } => Code::SandboxRefused,
             Self::WorkspaceRefused { .. } | Self::NotToBeBound { .. } => Code::WorkspaceRefused,
-            Self::WorkspaceHoldsHome { .. } => Code::WorkspaceNotAllowed,
+            Self::WorkspaceMeetsHome { .. } => Code::WorkspaceNotAllowed,
             Self::Certificates { .. } => Code::ConfigInvalid,
             Self::NoCarrier { .. } => Code::NetworkNoCarrier,
             Self::CarrierLock(_) | Self::Pool(_) => Code::StorageFailed,
@@ -194,7 +194,7 @@ impl Diagnostic for LifecycleError {
                 let modes: Vec<_> = modes.iter().map(|mode| mode.as_str()).collect();
                 Some(format!("Use one of {}, or have a person add it to workspace.modes in armor.toml.", modes.join(", ")))
             }
-            Self::WorkspaceHoldsHome { .. } => Some("Use a folder further down.".to_owned()),
+            Self::WorkspaceMeetsHome { .. } => Some("Use another folder.".to_owned()),
             Self::NotToBeBound { .. } => Some("Give it to another user (`chown`), or ask for a copy of it.".to_owned()),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())

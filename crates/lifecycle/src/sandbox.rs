@@ -50,7 +50,12 @@ impl Lifecycle {
             self.parts.runtime.unpause(sandbox).await?;
         }
         // Starting what runs only checks it: whoever started it may have died before that.
-        let spec = self.spec(&task.id, &Ingredients::of_task(task));
+        let ingredients = Ingredients::of_task(task);
+        if state == SandboxState::Stopped {
+            // The engine looks for what is mounted anew.
+            self.check_shared(&ingredients)?;
+        }
+        let spec = self.spec(&task.id, &ingredients);
         self.parts.runtime.start(sandbox, &spec).await?;
         if task.status == TaskStatus::Pending {
             // It was made ahead, or by somebody who died before he could say so.
@@ -80,8 +85,8 @@ impl Lifecycle {
     ) -> Result<SandboxId, LifecycleError> {
         self.prepare(task, None).await?;
         let ingredients = Ingredients::of_task(task);
-        self.check_shared(&ingredients)?;
         self.parts.images.ensure(&task.sandbox.image, progress).await?;
+        self.check_shared(&ingredients)?;
         let spec = self.spec(&task.id, &ingredients);
         self.hand_over(&spec, &ingredients).await?;
         let sandbox = self.parts.runtime.create(&spec).await?.id;
@@ -126,7 +131,7 @@ impl Lifecycle {
         let mount =
             |source, target: &str, access| Mount { source, target: target.to_owned(), access };
         let mut mounts = match &from.folder {
-            Some(Folder::Bind { path, .. }) => bound(path),
+            Some(Folder::Bind { path, kept, .. }) => bound(path, kept),
             _ => vec![mount(folder.workspace(), paths::WORKSPACE, Access::ReadWrite)],
         };
         mounts.extend([

@@ -2,7 +2,7 @@
 //! folder itself.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use armor_core::sandbox::{Access, Mount, RuntimeError, SandboxSpec, UserIds, paths};
 use armor_core::task::{Folder, SandboxRequest, WorkspaceMode};
@@ -11,8 +11,8 @@ use armor_git::{GitError, copy_from, hand_over};
 use crate::pool::Ingredients;
 use crate::{Lifecycle, LifecycleError};
 
-/// What in a folder says to programs of the host what to run. Where it is there, the task cannot
-/// change it.
+/// What in a folder says to programs of the host what to run. Where it is there when the task is
+/// created, the task cannot change it.
 const KEPT: [&str; 3] = [".git", ".armor", ".armor.toml"];
 
 impl Lifecycle {
@@ -32,7 +32,8 @@ impl Lifecycle {
             WorkspaceMode::Bind => {
                 let path = self.allowed_folder(path)?;
                 let owner = self.owner_to_be(&path)?;
-                Ok(Some(Folder::Bind { path, owner }))
+                let kept = kept_in(&path)?;
+                Ok(Some(Folder::Bind { path, owner, kept }))
             }
         }
     }
@@ -48,9 +49,10 @@ impl Lifecycle {
         }
         self.settings.allowed.check(&resolved)?;
         let home = &self.settings.home;
-        if home.canonicalize().is_ok_and(|home| home.starts_with(&resolved)) {
+        let meets = |home: PathBuf| home.starts_with(&resolved) || resolved.starts_with(&home);
+        if home.canonicalize().is_ok_and(meets) {
             let home = home.clone();
-            return Err(LifecycleError::WorkspaceHoldsHome { path: resolved, home });
+            return Err(LifecycleError::WorkspaceMeetsHome { path: resolved, home });
         }
         Ok(resolved)
     }
@@ -58,10 +60,6 @@ impl Lifecycle {
     /// Who commands in a folder of the host are: whom it belongs to where Armor may be anybody,
     /// but never root.
     fn owner_to_be(&self, folder: &Path) -> Result<UserIds, LifecycleError> {
-        let refused = |reason| LifecycleError::NotToBeBound { path: folder.to_owned(), reason };
-        if KEPT.iter().any(|name| folder.join(name).is_symlink()) {
-            return Err(refused("its .git or .armor is a link"));
-        }
         if !rustix::process::geteuid().is_root() {
             return Ok(self.settings.user);
         }
@@ -71,7 +69,7 @@ impl Lifecycle {
             source,
         })?;
         if metadata.uid() == 0 {
-            return Err(refused("it belongs to root, and commands never are root"));
+            return Err(not_to_be_bound(folder, "it belongs to root, and commands never are root"));
         }
         let group = if metadata.gid() == 0 { self.settings.user.gid } else { metadata.gid() };
         Ok(UserIds { uid: metadata.uid(), gid: group })
@@ -83,6 +81,9 @@ impl Lifecycle {
         folder: &Path,
         workspace: PathBuf,
     ) -> Result<(), LifecycleError> {
+        if workspace.exists() {
+            return Ok(());
+        }
         // It may have become something else since.
         let folder = self.allowed_folder(folder)?;
         let (user, most) = (self.settings.user, self.settings.monitor.disk_bytes());
@@ -99,22 +100,23 @@ impl Lifecycle {
         from: &Ingredients,
     ) -> Result<(), LifecycleError> {
         let outside = self.parts.runtime.user_outside(spec.user).await?;
-        if outside == spec.user {
-            return Ok(());
+        let (is_same, is_root) = (outside == spec.user, rustix::process::geteuid().is_root());
+        if matches!(from.folder, Some(Folder::Bind { .. })) && !is_same {
+            return Err(RuntimeError::Unsupported {
+                feature: "a folder of the user's itself: its users are others",
+                next_step: "Ask for a copy of it, or use an engine without `userns-remap`.",
+            }
+            .into());
         }
-        if !rustix::process::geteuid().is_root() {
+        if !is_root && !is_same {
             return Err(RuntimeError::Unsupported {
                 feature: "users of its own where Armor is not root",
                 next_step: "Run Armor as root, or use an engine without `userns-remap`.",
             }
             .into());
         }
-        if matches!(from.folder, Some(Folder::Bind { .. })) {
-            return Err(RuntimeError::Unsupported {
-                feature: "a folder of the user's itself: its users are others",
-                next_step: "Ask for a copy of it, or use an engine without `userns-remap`.",
-            }
-            .into());
+        if !is_root {
+            return Ok(());
         }
         let folder = self.folder(&spec.task);
         let handing = tokio::task::spawn_blocking(move || {
@@ -141,21 +143,36 @@ impl Lifecycle {
     }
 }
 
+/// What the task cannot change in a folder that is its workspace.
+fn kept_in(folder: &Path) -> Result<Vec<String>, LifecycleError> {
+    let is_kept = |part: &Component<'_>| KEPT.iter().any(|name| part.as_os_str() == *name);
+    let is_of_git = folder.join("HEAD").exists() && folder.join("objects").exists();
+    if is_of_git || folder.components().any(|part| is_kept(&part)) {
+        return Err(not_to_be_bound(folder, "it says to programs of this machine what to run"));
+    }
+    let there = KEPT.iter().filter(|name| folder.join(name).symlink_metadata().is_ok());
+    let there: Vec<String> = there.map(|name| (*name).to_owned()).collect();
+    if there.iter().any(|name| folder.join(name).is_symlink()) {
+        return Err(not_to_be_bound(folder, "its .git or .armor is a link"));
+    }
+    Ok(there)
+}
+
+fn not_to_be_bound(folder: &Path, reason: &'static str) -> LifecycleError {
+    LifecycleError::NotToBeBound { path: folder.to_owned(), reason }
+}
+
 /// What a sandbox sees of a folder that is its workspace.
-pub(crate) fn bound(folder: &Path) -> Vec<Mount> {
+pub(crate) fn bound(folder: &Path, kept: &[String]) -> Vec<Mount> {
     let whole = Mount {
         source: folder.to_owned(),
         target: paths::WORKSPACE.to_owned(),
         access: Access::ReadWrite,
     };
-    let kept = KEPT.iter().map(|name| Mount {
+    let kept = kept.iter().map(|name| Mount {
         source: folder.join(name),
         target: format!("{}/{name}", paths::WORKSPACE),
         access: Access::ReadOnly,
     });
-    let is_there = |mount: &Mount| {
-        let metadata = mount.source.symlink_metadata();
-        metadata.is_ok_and(|metadata| !metadata.is_symlink())
-    };
-    [whole].into_iter().chain(kept.filter(is_there)).collect()
+    [whole].into_iter().chain(kept).collect()
 }

@@ -46,7 +46,7 @@ fn give(folder: &Path) -> u32 {
 #[tokio::test]
 async fn engine_a_task_works_on_a_copy_of_a_folder_which_stays_as_it_is() {
     require_engine!();
-    let home = Home::new();
+    let home = Home::new().with("ARMOR_WORKSPACE_MODES", "copy");
     let folder = folder(&home);
     let program = folder.join("inner/program");
     fs::write(&program, "#!/bin/sh\necho runs\n").unwrap();
@@ -73,8 +73,16 @@ async fn engine_a_task_works_on_a_copy_of_a_folder_which_stays_as_it_is() {
     sh(&armor, &task, "echo changed > file; rm -r inner").await;
     assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "of the user\n");
     assert!(program.exists());
+    assert!(events(&armor, &task).await.contains(&"task:loosened"));
+    // The copy is all that the task needs, and the only place of what was done in it.
+    fs::rename(&folder, home.user().join("elsewhere")).unwrap();
+    armor.lifecycle().runtime().remove(&task.id).await.unwrap();
+    assert_eq!(sh(&armor, &task, "cat file").await, "changed\n");
+    armor.lifecycle().cancel(task.id.as_str(), None).await.unwrap();
+    let error = armor.lifecycle().delete(task.id.as_str(), false).await.unwrap_err();
+    assert_eq!(error.code(), Code::TaskUnsavedWork);
     armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    assert!(program.exists());
+    assert!(home.user().join("elsewhere/inner/program").exists());
     armor.close().await;
     assert!(home.leftovers().await.is_empty());
 }
@@ -95,6 +103,8 @@ async fn engine_a_task_works_in_the_folder_itself_where_the_user_permits_it() {
     sh(&armor, &task, "echo more >> file; touch ~/kept").await;
     assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "of the user\nmore\n");
     assert_eq!(folder.join("file").metadata().unwrap().uid(), owner);
+    let error = create(&armor, &folder.join(".git"), WorkspaceMode::Bind).await.unwrap_err();
+    assert_eq!(error.code(), Code::WorkspaceRefused, "{error}");
     // What git on the host would run is not the task's to say.
     let report = run(&armor, &task, "cat .git/config; echo x >> .git/config; mv .git old").await;
     let report = report.unwrap();
@@ -111,14 +121,22 @@ async fn engine_a_task_works_in_the_folder_itself_where_the_user_permits_it() {
 // R51: what a task may not have is refused before anything is made.
 #[tokio::test]
 async fn folders_that_a_task_may_not_have_are_refused_and_nothing_is_left() {
-    let home = Home::new().with("ARMOR_MONITOR_DISK_MIB", "1");
+    let home = Home::new();
     let folder = folder(&home);
     let armor = open(&home).await;
+    for mode in [WorkspaceMode::Copy, WorkspaceMode::Bind] {
+        let error = create(&armor, &folder, mode).await.unwrap_err();
+        assert_eq!(error.code(), Code::WorkspaceRefused);
+        assert!(error.next_step().unwrap().contains("workspace.modes"));
+    }
+    armor.close().await;
+    let home = home.with("ARMOR_WORKSPACE_MODES", "copy").with("ARMOR_MONITOR_DISK_MIB", "1");
+    let armor = open(&home).await;
     let refused = async |path: &Path, mode| create(&armor, path, mode).await.unwrap_err();
-
-    let error = refused(&folder, WorkspaceMode::Bind).await;
-    assert_eq!(error.code(), Code::WorkspaceRefused);
-    assert!(error.next_step().unwrap().contains("workspace.modes"));
+    let mut nothing = CreateTask::named("a task".parse().unwrap());
+    nothing.workspace_mode = WorkspaceMode::Copy;
+    let error = armor.lifecycle().create(nothing).await.unwrap_err();
+    assert_eq!(error.code(), Code::ArgumentInvalid);
     let error = refused(&home.user().join("nothing"), WorkspaceMode::Copy).await;
     assert_eq!(error.code(), Code::WorkspaceMissing);
     let error = refused(&folder.join("file"), WorkspaceMode::Copy).await;
@@ -126,7 +144,8 @@ async fn folders_that_a_task_may_not_have_are_refused_and_nothing_is_left() {
     symlink("/etc", home.user().join("out")).unwrap();
     let error = refused(&home.user().join("out"), WorkspaceMode::Copy).await;
     assert_eq!(error.code(), Code::WorkspaceNotAllowed);
-    fs::write(folder.join("large"), vec![0; 2 << 20]).unwrap();
+    // Of a terabyte, no more is read than may be.
+    fs::File::create(folder.join("large")).unwrap().set_len(1 << 40).unwrap();
     let error = refused(&folder, WorkspaceMode::Copy).await;
     assert_eq!(error.code(), Code::WorkspaceTooLarge);
 
@@ -137,14 +156,17 @@ async fn folders_that_a_task_may_not_have_are_refused_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn a_folder_with_the_home_in_it_or_of_root_is_never_a_workspace() {
+async fn a_folder_of_the_home_around_it_or_of_root_is_never_a_workspace() {
     let home = Home::new().with("ARMOR_WORKSPACE_MODES", "bind,copy");
     let all = home.path().parent().unwrap().to_owned();
     let home = home.with("ARMOR_WORKSPACE_ALLOWED_ROOTS", all.display().to_string());
     let armor = open(&home).await;
+    fs::create_dir_all(home.path().join("backups")).unwrap();
     for mode in [WorkspaceMode::Copy, WorkspaceMode::Bind] {
-        let error = create(&armor, &all, mode).await.unwrap_err();
-        assert_eq!(error.code(), Code::WorkspaceNotAllowed, "{error}");
+        for path in [all.clone(), home.path(), home.path().join("backups")] {
+            let error = create(&armor, &path, mode).await.unwrap_err();
+            assert_eq!(error.code(), Code::WorkspaceNotAllowed, "{error}");
+        }
     }
     let folder = folder(&home);
     if rustix::process::geteuid().is_root() {

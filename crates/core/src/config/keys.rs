@@ -335,7 +335,7 @@ pub static KEYS: &[Key] = &[
     key(
         "workspace.modes",
         Choices(WorkspaceMode::NAMES),
-        "repository,copy",
+        "repository",
         UserOnly,
         "What may be made of it: a working copy of a repository, a copy of a folder, the folder itself.",
     ),

@@ -20,6 +20,9 @@ pub enum InvalidSandboxField {
     /// No such way to use a folder.
     #[error("`{}` is no way to use a workspace", .0.escape_debug())]
     Workspace(String),
+    /// A way to use a workspace that there is not.
+    #[error("`{0}` says what to make of a workspace, and none is named")]
+    NoWorkspace(WorkspaceMode),
     /// Rules for a network that they say nothing about.
     #[error("rules say nothing about the network {0}")]
     Rules(NetworkMode),
@@ -49,6 +52,7 @@ impl Diagnostic for InvalidSandboxField {
             }
             Self::Network(_) => format!("Use one of {}.", NetworkMode::NAMES.join(", ")),
             Self::Workspace(_) => format!("Use one of {}.", WorkspaceMode::NAMES.join(", ")),
+            Self::NoWorkspace(_) => "Name the folder, or leave the mode out.".to_owned(),
             Self::Rules(_) => "Ask for the network egress, or leave the rules out.".to_owned(),
             Self::Limit { name, min, max, .. } => {
                 format!("Choose {name} between {min} and {max}.")

@@ -5,7 +5,7 @@ use crate::event::{EventPayload, NetworkEvent, TaskEvent};
 use crate::id::{AgentId, TaskId};
 use crate::network::{Rule, Verdict};
 use crate::sandbox::NetworkMode;
-use crate::task::{Outcome, Task, TaskStatus, WorkState};
+use crate::task::{Folder, Outcome, Task, TaskStatus, WorkState};
 use crate::time::Timestamp;
 
 /// A change of one task: what the registry commits together or not at all.
@@ -270,10 +270,21 @@ impl Task {
         if self.status == TaskStatus::Running {
             return Err(TaskError::StillRunning { task: self.id.clone() });
         }
+        if self.is_only_here() {
+            let reason = "it is a copy of a folder, and nothing of it is brought home".to_owned();
+            let work = WorkState::Unknown { reason };
+            return Err(TaskError::UnsavedWork { task: self.id.clone(), work });
+        }
         match self.repository.as_ref().map(|repository| &repository.work) {
             None | Some(WorkState::Saved) => Ok(()),
             Some(work) => Err(TaskError::UnsavedWork { task: self.id.clone(), work: work.clone() }),
         }
+    }
+
+    /// What an agent did in a copy of a folder is nowhere else.
+    fn is_only_here(&self) -> bool {
+        let is_copy = matches!(self.sandbox.folder, Some(Folder::Copy { .. }));
+        is_copy && self.started_at.is_some()
     }
 
     /// Whether commands may run in it now.

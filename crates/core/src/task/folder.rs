@@ -71,6 +71,8 @@ pub enum Folder {
         path: PathBuf,
         /// Whom it belongs to, and so who the task's commands are.
         owner: UserIds,
+        /// The names of what in it the task cannot change.
+        kept: Vec<String>,
     },
 }
 

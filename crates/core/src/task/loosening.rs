@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Folder, SandboxRequest};
+use super::SandboxRequest;
 
 /// One thing in which a sandbox is less closed than [`SandboxRequest::default`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,9 @@ impl SandboxRequest {
         if let Some(file) = &self.certificates {
             note("certificates", file.display().to_string(), String::new());
         }
-        if let Some(folder @ Folder::Bind { path, .. }) = &self.folder {
-            note("workspace", format!("{} {}", folder.mode(), path.display()), String::new());
+        if let Some(folder) = &self.folder {
+            let asked = format!("{} {}", folder.mode(), folder.path().display());
+            note("workspace", asked, String::new());
         }
         for ((name, asked), (_, default)) in
             self.limits.named().into_iter().zip(closed.limits.named())
@@ -51,6 +52,7 @@ impl SandboxRequest {
 mod tests {
     use super::*;
     use crate::sandbox::{Limits, NetworkMode, UserIds};
+    use crate::task::Folder;
 
     #[test]
     fn what_is_looser_than_the_default_is_found_and_what_is_tighter_is_not() {
@@ -60,7 +62,11 @@ mod tests {
         assert_eq!(tighter.loosenings(), []);
         let looser = SandboxRequest {
             network: NetworkMode::Open,
-            folder: Some(Folder::Bind { path: "/src".into(), owner: UserIds::UNPRIVILEGED }),
+            folder: Some(Folder::Bind {
+                path: "/src".into(),
+                owner: UserIds::UNPRIVILEGED,
+                kept: Vec::new(),
+            }),
             limits: Limits { pids: 4096, ..Limits::default() },
             ..SandboxRequest::default()
         };

@@ -25,7 +25,7 @@ struct Arguments {
     /// The path of the git repository or folder on the host that the task works on. Without it the task starts from an empty folder.
     workspace: Option<String>,
     /// What to make of it: "repository" (a working copy on a branch of its own; the default), "copy"
-    /// (of any folder), or "bind" (the folder itself), where the user permits it.
+    /// (of any folder) or "bind" (the folder itself), where the user permits them.
     #[schemars(with = "Option<WorkspaceMode>")]
     workspace_mode: Option<String>,
     /// The image of the sandbox. By default the configured one: bash, git, curl, Node.js.

@@ -17,7 +17,7 @@ use bollard::query_parameters::RemoveContainerOptionsBuilder;
 /// Whose the runner and all commands are.
 const USER: u32 = 10_001;
 /// The processes of a sandbox in which nothing runs.
-pub(crate) const IDLE: usize = 2;
+pub(crate) const IDLE: usize = 1;
 const INSIDE: &str = "/run/armor";
 
 /// A container with a runner. It is removed when this is dropped.

@@ -1,6 +1,10 @@
 //! What keeps the runner apart from the commands, which have the same user (R97).
 
-use armor_runner::{Cause, Connection, RunnerError, SOCKET};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use armor_runner::{Answer, Cause, Connection, RunnerError, SOCKET};
 use armor_testkit::require_engine;
 
 use crate::support::{Ask, Sandbox, sh, text};
@@ -26,6 +30,21 @@ async fn engine_no_command_can_look_into_a_supervisor() {
     let line = "for f in environ mem maps fd/0 cwd; do cat /proc/$PPID/$f; done; ls /proc/$PPID/fd";
     let ran = sandbox.run("e1", sh(line)).await;
     assert_eq!(text(&ran.stderr).matches("ermission denied").count(), 6, "{}", text(&ran.stderr));
+}
+
+#[tokio::test]
+async fn engine_a_supervisor_holds_nothing_of_the_runners() {
+    require_engine!();
+    let sandbox = Sandbox::start().await;
+    let mut other = UnixStream::connect(sandbox.shared().join(SOCKET)).unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut hello = [0; 4];
+    other.read_exact(&mut hello).unwrap();
+    let (_connection, answer) = sandbox.begin("e1", sh("sleep 1000")).await;
+    assert!(matches!(answer, Answer::Started { .. }), "{answer:?}");
+    // No message: the runner hangs up, which shows when nobody else has the connection.
+    other.write_all(&[255; 8]).unwrap();
+    other.read_to_end(&mut Vec::new()).unwrap();
 }
 
 #[tokio::test]
