@@ -87,6 +87,7 @@ impl ExitStatus {
             | Code::DatabaseReadOnly
             | Code::EngineTimeout
             | Code::EngineTooOld
+            | Code::ImageOtherPlatform
             | Code::EngineUnavailable
             | Code::EngineUnsupported
             | Code::GitMissing => Self::Unavailable,

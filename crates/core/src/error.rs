@@ -70,6 +70,7 @@ codes! {
     IdInvalid = "id.invalid", "An id is not of the form that ids have.";
     ImageBuildFailed = "image.build_failed", "An image could not be built.";
     ImageNotFound = "image.not_found", "The image exists neither on the engine nor among those that Armor builds.";
+    ImageOtherPlatform = "image.other_platform", "The image is for another kind of machine.";
     Internal = "internal", "Armor broke one of its own rules. This is a bug.";
     JobNotFound = "job.not_found", "There is no job of this number in the queue.";
     JobState = "job.state", "The job's state does not allow this.";

@@ -76,6 +76,10 @@ pub(crate) struct Features {
     pub(crate) user_processes: Option<i64>,
     /// How many processors it has.
     pub(crate) cpus: i64,
+    /// How much memory it has, in bytes, if it says so.
+    pub(crate) memory: Option<i64>,
+    /// What it runs on, as images call it: `linux/amd64`.
+    pub(crate) platform: String,
     /// Who the users of its containers are.
     pub(crate) users: Users,
     /// Whether a program of ours in its containers is one of this machine, that this machine's files
@@ -99,6 +103,8 @@ impl Features {
             has_seccomp,
             user_processes: if family == Family::Podman { user_processes() } else { None },
             cpus: info.ncpu.unwrap_or(1),
+            memory: info.mem_total.filter(|memory| *memory > 0),
+            platform: platform(info),
             users: Users::of(info),
             runs_here: runs_here(endpoint, family, info),
         }
@@ -202,6 +208,19 @@ fn user_processes() -> Option<i64> {
     i64::try_from(granted.min(numbers)).ok()
 }
 
+/// What an engine runs on, as images call it.
+fn platform(info: &SystemInfo) -> String {
+    let system = info.os_type.as_deref().unwrap_or("linux");
+    let architecture = match info.architecture.as_deref().unwrap_or_default() {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "armv7l" | "armv6l" => "arm",
+        "i386" | "i686" => "386",
+        same => same,
+    };
+    format!("{system}/{architecture}")
+}
+
 /// An architecture as the kernel calls it. Podman has the names of Go.
 fn kernels_name(architecture: &str) -> &str {
     match architecture {
@@ -255,6 +274,8 @@ mod tests {
         let docker = features(SOCKET, &info(), "Engine");
         assert_eq!((docker.family, docker.name.as_str()), (Family::Docker, "Docker Engine"));
         assert!(docker.runs_here && docker.has_seccomp);
+        let amd = SystemInfo { architecture: Some("x86_64".to_owned()), ..info() };
+        assert_eq!(features(SOCKET, &amd, "Engine").platform, "linux/amd64");
         assert_eq!(docker.security, ["seccomp"]);
         let podman = features(SOCKET, &info(), "Podman Engine");
         assert_eq!((podman.family, podman.name.as_str()), (Family::Podman, "Podman"));

@@ -177,6 +177,13 @@ impl Runtime for DockerRuntime {
                 next_step: "Use a workspace in which the engine's socket is not.",
             });
         }
+        let memory = self.engine.features().await?.memory;
+        if memory.is_some_and(|memory| container::memory_bytes(spec.limits) > memory) {
+            return Err(RuntimeError::Unsupported {
+                feature: "so much memory: its machine has less",
+                next_step: "Ask for less (`--memory-mib`), or lower sandbox.memory_mib in armor.toml.",
+            });
+        }
         let surroundings = self.surroundings(spec).await?;
         match spec.network {
             NetworkMode::None => {}

@@ -144,6 +144,8 @@ mod tests {
             has_seccomp,
             user_processes: None,
             cpus: 4,
+            memory: None,
+            platform: String::new(),
             users: Users::Same,
             runs_here: true,
         }

@@ -1,6 +1,8 @@
 //! Engines that are not this machine's (R58).
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use armor_testkit::{EngineProgram, Home, PrivateEngine, SshServer, require_engine};
 
@@ -47,4 +49,22 @@ async fn engine_one_that_does_not_see_the_tasks_files_says_so() {
     let failed = armor(&home, &["exec", "one", "--", "true"]);
     assert!(failed.err.contains("[engine.unsupported]"), "{failed:?}");
     assert_eq!(engine.docker().info().await.unwrap().containers, Some(0));
+}
+
+#[tokio::test]
+async fn a_socket_that_may_not_be_used_is_told_of_with_what_to_do() {
+    let home = Home::new();
+    let socket = home.user().join("engine.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o000)).unwrap();
+    let home = home.with("ARMOR_ENGINE_HOST", format!("unix://{}", socket.display()));
+    // Root may use any, unless it goes without that right.
+    let mut command = home.command("setpriv");
+    if rustix::process::geteuid().is_root() {
+        command.arg("--bounding-set=-dac_override");
+    }
+    command.arg(env!("CARGO_BIN_EXE_armor")).args(["create-task", "one"]);
+    let failed: Said = command.output().unwrap().into();
+    let expected = "[engine.unavailable]\n  next: Add your user to the group `docker`";
+    assert!(failed.err.contains(expected), "{failed:?}");
 }

@@ -134,8 +134,10 @@ async fn engine_a_pooled_working_copy_starts_where_the_repository_stands_now() {
     let task = create(armor, repository.path()).await;
     assert_eq!(task.id.as_str(), pooled);
     attach(armor, &task).await.unwrap();
-    let told = sh(armor, &task, "ls; cat .git/refs/remotes/origin/moved; cat .git/HEAD").await;
-    let wanted = format!("one.txt\nthree.txt\ntwo.txt\n{base}\nref: refs/heads/task/{pooled}\n");
+    let told = sh(armor, &task, "ls; cat .git/packed-refs .git/HEAD").await;
+    let wanted = format!(
+        "one.txt\nthree.txt\ntwo.txt\n{base} refs/remotes/origin/moved\nref: refs/heads/task/{pooled}\n"
+    );
     assert_eq!(told, wanted);
     place.end([&first, &task]).await;
 }

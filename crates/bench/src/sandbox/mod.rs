@@ -80,6 +80,7 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             "bare exec",
             Some(Target::P50Below(Duration::from_micros(1_500))),
         ),
+        row("the same, in a row", &runtime.row, "a shell inside", None),
         row("100 MB of output", &runtime.output, "bare exec", Some(Target::Ratio(1.0))),
         memory_row(runtime.idle),
         row("remove", &runtime.remove, "bare remove", None),

@@ -19,6 +19,8 @@ use crate::times::{Side, Times, order};
 pub(super) struct Measured {
     pub(super) create: Times,
     pub(super) exec: Times,
+    /// One command after the other, beside a shell that starts the same program itself.
+    pub(super) row: Times,
     pub(super) remove: Times,
     pub(super) output: Times,
     /// What one of several at once takes of the time.
@@ -36,6 +38,10 @@ pub(super) struct Idle {
 /// How many commands run at once in one sandbox.
 const TOGETHER: u32 = 8;
 
+/// How many commands run one after the other, and what starts as many inside: nothing can be faster.
+const IN_A_ROW: u32 = 50;
+const LOOP: [&str; 3] = ["sh", "-c", "i=0; while [ $i -lt 50 ]; do i=$((i + 1)); /bin/true; done"];
+
 /// Writes 100 MB as fast as it can.
 const WRITE: [&str; 4] = ["dd", "if=/dev/zero", "bs=1000000", "count=100"];
 
@@ -44,6 +50,7 @@ pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Measured> 
     let mut measured = Measured {
         create: Times::new()?,
         exec: Times::new()?,
+        row: Times::new()?,
         remove: Times::new()?,
         output: Times::new()?,
         together: Times::new()?,
@@ -54,6 +61,7 @@ pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Measured> 
     }
     measured.create.forget();
     measured.exec.forget();
+    measured.row.forget();
     measured.remove.forget();
     measured.output.forget();
     measured.together.forget();
@@ -87,6 +95,20 @@ impl Measured {
                         let work = place.bare.exec(&bare, spec.user, &[], &["true"]);
                         self.exec.baseline(work).await?;
                     }
+                }
+            }
+        }
+        for side in order(turn) {
+            match side {
+                Side::Ours => {
+                    for _ in 0..IN_A_ROW {
+                        self.row.ours(exec(place, &ours, &spec, &["true"])).await?;
+                    }
+                }
+                Side::Baseline => {
+                    let began = Instant::now();
+                    exec(place, &ours, &spec, &LOOP).await?;
+                    self.row.took(side, began.elapsed() / IN_A_ROW);
                 }
             }
         }

@@ -73,6 +73,16 @@ pub enum RuntimeError {
         /// The image.
         image: ImageName,
     },
+    /// The image is for machines of another kind.
+    #[error("image {image} is for {platform}, and the engine runs on {engine}")]
+    ImageForOthers {
+        /// The image.
+        image: String,
+        /// What it is for.
+        platform: String,
+        /// What the engine runs on.
+        engine: String,
+    },
     /// An image could not be made.
     #[error("image {image} could not be built: {reason}")]
     ImageBuild {
@@ -129,6 +139,7 @@ impl Diagnostic for RuntimeError {
             Self::Unsupported { .. } => Code::EngineUnsupported,
             Self::Timeout { .. } => Code::EngineTimeout,
             Self::ImageNotFound { .. } => Code::ImageNotFound,
+            Self::ImageForOthers { .. } => Code::ImageOtherPlatform,
             Self::ImageBuild { .. } => Code::ImageBuildFailed,
             Self::SandboxGone { .. } => Code::SandboxNotFound,
             Self::Weaker { .. } => Code::SandboxWeaker,
@@ -148,6 +159,7 @@ impl Diagnostic for RuntimeError {
             Self::Unsupported { next_step, .. } => (*next_step).to_owned(),
             Self::Timeout { .. } => "Look at the engine's own log (`journalctl -u docker`), restart it if it hangs, and try again: the task is unharmed.".to_owned(),
             Self::ImageNotFound { .. } => format!("Build it with `armor image build`, load it into the engine, or use {}.", ImageName::base()),
+            Self::ImageForOthers { engine, .. } => format!("Use an image that was built for {engine}."),
             Self::ImageBuild { next_step, .. } => next_step.clone(),
             Self::SandboxGone { .. } => "Attach to the task again: its sandbox is made anew, and its files are kept.".to_owned(),
             Self::Weaker { .. } => "The sandbox was removed again. Use an engine that supports it; `armor doctor` shows what the engine has.".to_owned(),

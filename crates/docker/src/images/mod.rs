@@ -70,7 +70,22 @@ impl DockerImages {
     async fn id_of(&self, image: &str) -> Result<Option<String>, RuntimeError> {
         let docker = self.engine.docker().await?;
         match self.engine.call("look at an image", docker.inspect_image(image)).await {
-            Ok(found) => Ok(found.id),
+            Ok(found) => {
+                let engine = &self.engine.features().await?.platform;
+                match (found.os, found.architecture) {
+                    (Some(system), Some(architecture))
+                        if !architecture.is_empty()
+                            && *engine != format!("{system}/{architecture}") =>
+                    {
+                        Err(RuntimeError::ImageForOthers {
+                            image: image.to_owned(),
+                            platform: format!("{system}/{architecture}"),
+                            engine: engine.clone(),
+                        })
+                    }
+                    _ => Ok(found.id),
+                }
+            }
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error),
         }

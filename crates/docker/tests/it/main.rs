@@ -6,6 +6,7 @@ mod commands;
 mod egress;
 mod hardening;
 mod network;
+mod refusals;
 mod runners;
 mod sandboxes;
 mod support;
