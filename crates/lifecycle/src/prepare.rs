@@ -41,23 +41,30 @@ impl Lifecycle {
         let source = source.unwrap_or_else(|| {
             SourceRepository::known(self.parts.git.clone(), repository.path.clone())
         });
-        source.create_branch(&repository.branch, &repository.base).await?;
         let copy = WorkingCopy {
             source: &source,
             branch: &repository.branch,
             base: &repository.base,
             objects: repository.objects.as_deref(),
         };
-        match made_ahead {
-            None => make_from(copy, &folder.workspace(), user).await?,
-            Some(content) if content == content_of(&copy).await? => {}
-            // The user has gone on since.
-            Some(_) => {
-                folder.expect_workspace("")?;
-                let outside = self.parts.runtime.user_outside(user).await?;
-                fill_from(copy, &folder.workspace(), outside).await?;
+        let copied = async {
+            match made_ahead {
+                None => make_from(copy, &folder.workspace(), user).await?,
+                Some(content) if content == content_of(&copy).await? => {}
+                // The user has gone on since.
+                Some(_) => {
+                    folder.expect_workspace("")?;
+                    let outside = self.parts.runtime.user_outside(user).await?;
+                    fill_from(copy, &folder.workspace(), outside).await?;
+                }
             }
-        }
+            Ok::<_, LifecycleError>(())
+        };
+        // Neither needs the other, and each has to wait for git.
+        let branched = source.create_branch(&repository.branch, &repository.base);
+        let (branched, copied) = tokio::join!(branched, copied);
+        branched?;
+        copied?;
         Ok(folder.has_workspace()?)
     }
 
