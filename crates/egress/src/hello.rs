@@ -3,7 +3,6 @@
 //! Behind one address there may be many names. So that a rule for one lets nobody reach another, the
 //! name that a program asks for inside is judged as the one that it asked the proxy for.
 
-use std::io;
 use std::ops::RangeInclusive;
 
 use armor_core::network::Refusal;
@@ -32,46 +31,28 @@ pub(crate) enum Said {
 #[derive(Default)]
 pub(crate) struct Hello {
     acceptor: Acceptor,
-    taken: usize,
-    /// The first byte, if it is one of a record's and alone.
-    kind: Option<u8>,
+    /// How much of it the acceptor has.
+    read: usize,
 }
 
 impl Hello {
-    /// Takes what comes next.
+    /// Looks at all that has come of it.
     ///
     /// # Errors
     /// When it begins as TLS does, and goes on otherwise.
-    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<Said, Refusal> {
-        if self.taken == 0 || self.kind.is_some() {
-            let (kind, major) = match (self.kind.take(), bytes) {
-                (None, [kind, ..]) if !KINDS.contains(kind) => return Ok(Said::Nothing),
-                (None, [kind]) => {
-                    self.kind = Some(*kind);
-                    (*kind, None)
-                }
-                (None, [kind, major, ..]) => (*kind, Some(*major)),
-                (Some(kind), [major, ..]) => (kind, Some(*major)),
-                (kind, []) => {
-                    self.kind = kind;
-                    return Ok(Said::Part);
-                }
-            };
-            match major {
-                Some(MAJOR) if kind == HANDSHAKE => {}
-                // Servers pass over what others may come before a handshake, and we do not.
-                Some(MAJOR) => return Err(Refusal::Malformed),
-                Some(_) => return Ok(Said::Nothing),
-                None => {}
-            }
+    pub(crate) fn look(&mut self, message: &[u8]) -> Result<Said, Refusal> {
+        match message {
+            [kind, ..] if !KINDS.contains(kind) => return Ok(Said::Nothing),
+            [] | [_] => return Ok(Said::Part),
+            [HANDSHAKE, MAJOR, ..] if message.len() <= LONGEST => {}
+            // Servers pass over what others may come before a handshake, and we do not.
+            [_, MAJOR, ..] => return Err(Refusal::Malformed),
+            _ => return Ok(Said::Nothing),
         }
-        self.taken += bytes.len();
-        if self.taken > LONGEST {
-            return Err(Refusal::Malformed);
-        }
-        let broken = |_: io::Error| Refusal::Malformed;
-        while !bytes.is_empty() {
-            self.acceptor.read_tls(&mut bytes).map_err(broken)?;
+        let mut fresh = message.get(self.read..).unwrap_or_default();
+        self.read = message.len();
+        while !fresh.is_empty() {
+            self.acceptor.read_tls(&mut fresh).map_err(|_| Refusal::Malformed)?;
             match self.acceptor.accept() {
                 Ok(None) => {}
                 Ok(Some(accepted)) => {
@@ -87,62 +68,43 @@ impl Hello {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use rustls::crypto::ring;
-    use rustls::pki_types::ServerName;
-    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use armor_testkit::client_hello;
 
     use super::*;
 
-    /// What a program says to a server of this name.
-    fn hello(name: &'static str) -> Vec<u8> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        let name = ServerName::try_from(name).unwrap();
-        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut bytes = Vec::new();
-        connection.write_tls(&mut bytes).unwrap();
-        bytes
+    fn look(message: &[u8]) -> Result<Said, Refusal> {
+        Hello::default().look(message)
     }
 
     #[test]
     fn the_name_is_found_however_it_comes() {
-        let bytes = hello("inner.example");
-        let named = Said::Name("inner.example".to_owned());
-        assert_eq!(Hello::default().take(&bytes), Ok(named));
-        for piece in [1, 7, 100] {
-            let mut hello = Hello::default();
-            let said: Vec<_> =
-                bytes.chunks(piece).map(|bytes| hello.take(bytes).unwrap()).collect();
-            let (last, parts) = said.split_last().unwrap();
-            assert_eq!(last, &Said::Name("inner.example".to_owned()));
-            assert!(parts.iter().all(|part| *part == Said::Part));
+        let bytes = client_hello("inner.example");
+        for piece in [1, 7, 100, bytes.len()] {
+            let (mut hello, mut come) = (Hello::default(), 0);
+            while come + piece < bytes.len() {
+                come += piece;
+                assert_eq!(hello.look(&bytes[..come]), Ok(Said::Part));
+            }
+            assert_eq!(hello.look(&bytes), Ok(Said::Name("inner.example".to_owned())));
         }
         // Addresses are no names.
-        assert_eq!(Hello::default().take(&hello("127.0.0.1")), Ok(Said::Nothing));
+        assert_eq!(look(&client_hello("127.0.0.1")), Ok(Said::Nothing));
     }
 
     #[test]
     fn what_is_not_tls_goes_on_and_what_only_begins_so_does_not() {
-        for other in [&b"SSH-2.0-x\r\n"[..], b"GET / HTTP/1.1", b"\0"] {
-            assert_eq!(Hello::default().take(other), Ok(Said::Nothing));
+        for other in [&b"SSH-2.0-x\r\n"[..], b"GET / HTTP/1.1", b"\0", &[22, 9]] {
+            assert_eq!(look(other), Ok(Said::Nothing));
         }
-        let mut bytes = hello("inner.example");
-        bytes[5] = 99;
-        assert_eq!(Hello::default().take(&bytes), Err(Refusal::Malformed));
-        let mut hello = Hello::default();
-        assert_eq!(hello.take(&[22, 3, 1, 255, 255]), Err(Refusal::Malformed));
+        let bytes = client_hello("inner.example");
+        let mut broken = bytes.clone();
+        broken[5] = 99;
         // A warning, which servers pass over, and what is behind it.
         let warning = [&[21, 3, 1, 0, 2, 1, 90][..], &bytes].concat();
-        assert_eq!(Hello::default().take(&warning), Err(Refusal::Malformed));
-        let mut hello = Hello::default();
-        assert_eq!(hello.take(&warning[..1]), Ok(Said::Part));
-        assert_eq!(hello.take(&warning[1..]), Err(Refusal::Malformed));
-        let mut hello = Hello::default();
-        assert_eq!((hello.take(&[22]), hello.take(&[9])), (Ok(Said::Part), Ok(Said::Nothing)));
+        let long = [&[22, 3][..], &vec![0; LONGEST]].concat();
+        for malformed in [&broken[..], &[22, 3, 1, 255, 255], &warning, &long] {
+            assert_eq!(look(malformed), Err(Refusal::Malformed));
+        }
+        assert_eq!(look(&warning[..1]), Ok(Said::Part));
     }
 }

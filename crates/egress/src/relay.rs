@@ -49,7 +49,7 @@ async fn first_message(
         message.resize(begun + PIECE, 0);
         let came = read(from_program, &mut message[begun..], is_half_closed).await?;
         message.truncate(begun + came);
-        match hello.take(&message[begun..]) {
+        match hello.look(&message) {
             // Who ends in the middle of it has said all.
             Ok(Said::Part) if came > 0 => {}
             Ok(Said::Part | Said::Nothing) => return Ok(message),

@@ -25,6 +25,7 @@ mod mcp;
 mod private_engine;
 mod repository;
 mod ssh_server;
+mod tls;
 
 pub use certificates::write_certificates;
 pub use home::Home;
@@ -33,6 +34,7 @@ pub use mcp::{McpClient, Protocol};
 pub use private_engine::{EngineProgram, FIRST_USER, PrivateEngine};
 pub use repository::{Repository, git};
 pub use ssh_server::SshServer;
+pub use tls::client_hello;
 
 /// Ends a test early, loudly, when there is no engine.
 #[macro_export]

@@ -1,32 +1,15 @@
 //! Names that are asked for inside TLS.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use armor_core::event::NetworkEvent;
 use armor_core::network::Refusal;
-use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use armor_testkit::client_hello;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::support::{Place, rest, until};
-
-/// What a program says first to a server of this name.
-fn hello(name: &'static str) -> Vec<u8> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    let name = ServerName::try_from(name).unwrap();
-    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut bytes = Vec::new();
-    connection.write_tls(&mut bytes).unwrap();
-    bytes
-}
 
 /// A server that takes one connection, and all that comes of it.
 async fn taker() -> (u16, JoinHandle<Vec<u8>>) {
@@ -86,12 +69,12 @@ fn denied(events: &[NetworkEvent]) -> Vec<(&str, Refusal)> {
 #[tokio::test]
 async fn a_name_that_no_rule_allows_is_not_asked_for_inside_tls_either() {
     for allowed in ["inner.example", "other.example"] {
-        let bytes = hello(allowed);
+        let bytes = client_hello(allowed);
         let (came, _, events) = say(&bytes).await;
         assert_eq!(came, bytes);
         assert_eq!(denied(&events), []);
     }
-    let (came, said, events) = say(&hello("evil.example")).await;
+    let (came, said, events) = say(&client_hello("evil.example")).await;
     assert_eq!((came, said.as_str()), (Vec::new(), ""));
     let refused = ("evil.example inside inner.example", Refusal::NotAllowed);
     assert_eq!(denied(&events), [refused]);
@@ -99,12 +82,12 @@ async fn a_name_that_no_rule_allows_is_not_asked_for_inside_tls_either() {
 
 #[tokio::test]
 async fn what_only_begins_as_tls_does_not_go_on_and_other_protocols_do() {
-    let mut broken = hello("inner.example");
+    let mut broken = client_hello("inner.example");
     broken[5] = 99;
     let (came, _, events) = say(&broken).await;
     assert_eq!(came, b"");
     assert_eq!(denied(&events), [("TLS inside inner.example", Refusal::Malformed)]);
-    for other in [&b"SSH-2.0-program\r\n"[..], b"", b"\x16", &hello("inner.example")[..40]] {
+    for other in [&b"SSH-2.0-program\r\n"[..], b"", b"\x16", &client_hello("inner.example")[..40]] {
         let (came, _, events) = say(other).await;
         assert_eq!((came.as_slice(), denied(&events)), (other, Vec::new()));
     }
