@@ -70,19 +70,15 @@ impl Connection {
         !self.waiting.is_empty()
     }
 
-    /// Has the kernel wake us when the host reads, while something waits for that.
-    pub(crate) fn wait_to_write(
-        &mut self,
-        wait_for: impl FnOnce(BorrowedFd<'_>, EventFlags) -> rustix::io::Result<()>,
-    ) -> io::Result<()> {
+    /// What the kernel is to wake us for, if that has changed.
+    pub(crate) fn new_interest(&mut self) -> Option<EventFlags> {
         if self.is_waited_for == self.is_full() {
-            return Ok(());
+            return None;
         }
-        let mut interest = EventFlags::IN;
-        interest.set(EventFlags::OUT, self.is_full());
-        wait_for(self.stream.as_fd(), interest)?;
         self.is_waited_for = self.is_full();
-        Ok(())
+        let mut interest = EventFlags::IN;
+        interest.set(EventFlags::OUT, self.is_waited_for);
+        Some(interest)
     }
 
     /// Takes what has come. False when the host is gone.

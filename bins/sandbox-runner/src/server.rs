@@ -455,9 +455,9 @@ impl Server {
             let watched = connection.watching.and_then(|watched| self.executions.get(&watched));
             let watched = watched.filter(|execution| execution.has_started());
             let told = watched.map_or(Ok(()), |execution| connection.tell(execution.written()));
-            let waited = connection.wait_to_write(|connection, interest| {
+            let waited = connection.new_interest().map_or(Ok(()), |interest| {
                 let data = epoll::EventData::new_u64(Source::Connection(*id).token());
-                epoll::modify(&self.epoll, connection, data, interest)
+                epoll::modify(&self.epoll, connection.source(), data, interest)
             });
             if told.is_err() || waited.is_err() {
                 gone.push(*id);
