@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use armor_core::id::SandboxId;
-use armor_core::sandbox::{RuntimeError, RuntimeInfo};
+use armor_core::sandbox::{RuntimeError, RuntimeInfo, UserIds};
 use bollard::errors::Error;
 use bollard::models::ContainerInspectResponse;
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -66,6 +66,14 @@ impl Engine {
     /// What the engine is and can, as it was when it was first asked.
     pub(crate) async fn features(&self) -> Result<&Features, RuntimeError> {
         Ok(&self.connected().await?.features)
+    }
+
+    /// Who a user of a container is on this machine.
+    pub(crate) async fn user_outside(&self, user: UserIds) -> Result<UserIds, RuntimeError> {
+        self.features().await?.users.outside(user).ok_or(RuntimeError::Unsupported {
+            feature: "users that may write to a task's files: it runs as a user itself",
+            next_step: "Use an engine that root runs, also one with user namespaces (`userns-remap`), through DOCKER_HOST.",
+        })
     }
 
     /// Asks the engine anew what it is.

@@ -359,10 +359,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn user_outside(&self, user: UserIds) -> Result<UserIds, RuntimeError> {
-        self.engine.features().await?.users.outside(user).ok_or(RuntimeError::Unsupported {
-            feature: "users that may write to a task's files: it runs as a user itself",
-            next_step: "Use an engine that root runs, also one with user namespaces (`userns-remap`), through DOCKER_HOST.",
-        })
+        self.engine.user_outside(user).await
     }
 
     async fn outlives_us(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use armor_core::file_lock::FileLock;
 use armor_core::sandbox::{ImageName, Images, Progress, RuntimeError};
 use async_trait::async_trait;
+use bollard::models::ImageInspect;
 
 use crate::engine::{Engine, status};
 
@@ -71,24 +72,29 @@ impl DockerImages {
         let docker = self.engine.docker().await?;
         match self.engine.call("look at an image", docker.inspect_image(image)).await {
             Ok(found) => {
-                let engine = &self.engine.features().await?.platform;
-                match (found.os, found.architecture) {
-                    (Some(system), Some(architecture))
-                        if !architecture.is_empty()
-                            && *engine != format!("{system}/{architecture}") =>
-                    {
-                        Err(RuntimeError::ImageForOthers {
-                            image: image.to_owned(),
-                            platform: format!("{system}/{architecture}"),
-                            engine: engine.clone(),
-                        })
-                    }
-                    _ => Ok(found.id),
-                }
+                self.check_platform(image, &found).await?;
+                Ok(found.id)
             }
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether an image is for machines such as the engine's, as far as it says.
+    async fn check_platform(&self, image: &str, found: &ImageInspect) -> Result<(), RuntimeError> {
+        let engine = &self.engine.features().await?.platform;
+        let (Some(system), Some(architecture)) = (&found.os, &found.architecture) else {
+            return Ok(());
+        };
+        let platform = format!("{system}/{architecture}");
+        if architecture.is_empty() || platform == *engine {
+            return Ok(());
+        }
+        Err(RuntimeError::ImageForOthers {
+            image: image.to_owned(),
+            platform,
+            engine: engine.clone(),
+        })
     }
 
     async fn build_recipe(

@@ -12,13 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use armor_core::id::{SandboxId, TaskId};
-use armor_core::sandbox::{RuntimeError, SandboxSpec, UserIds};
+use armor_core::sandbox::{RuntimeError, SandboxSpec};
 use armor_runner::{Connection, RunnerError};
 use bollard::models::ContainerInspectResponse;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::Engine;
-use crate::exec::engine_broke;
 use crate::seccomp;
 
 pub(crate) use command::{Outcome, noted_end};
@@ -83,12 +82,6 @@ impl Inside {
         }
     }
 
-    /// Who a user of a sandbox with a runner is outside it.
-    async fn outside(&self, user: UserIds) -> Result<UserIds, RuntimeError> {
-        let outside = self.engine.features().await?.users.outside(user);
-        outside.ok_or_else(|| engine_broke("tell who its users are", "it has a runner"))
-    }
-
     /// Where the files of runners are.
     pub(crate) const fn place(&self) -> Option<&RunnerPlace> {
         self.place.as_ref()
@@ -111,7 +104,7 @@ impl Inside {
                 return Ok(());
             }
         }
-        place.renew(&spec.task, self.outside(spec.user).await?)
+        place.renew(&spec.task, self.engine.user_outside(spec.user).await?)
     }
 
     /// Makes ready for the runner of a sandbox to start again, in which nothing runs.
@@ -121,7 +114,7 @@ impl Inside {
         let container = self.engine.inspect(sandbox).await?;
         match whose(&container) {
             Some((task, user)) if is_ours(&container) => {
-                place.renew(&task, self.outside(user).await?)
+                place.renew(&task, self.engine.user_outside(user).await?)
             }
             _ => Ok(()),
         }
