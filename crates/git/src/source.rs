@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::GitError;
 use crate::command::{Configuration, Git};
 use crate::error::io_error;
-use crate::layout::Layout;
+use crate::layout::{CheckedOut, Layout};
 
 /// A repository of the user's.
 #[derive(Debug, Clone)]
@@ -19,14 +19,6 @@ pub struct SourceRepository {
     pub(crate) path: PathBuf,
     layout: OnceCell<Layout>,
     checked_out: OnceCell<CheckedOut>,
-}
-
-/// What is checked out of a repository.
-#[derive(Debug, Clone)]
-struct CheckedOut {
-    commit: String,
-    /// None when the head is detached.
-    branch: Option<String>,
 }
 
 impl SourceRepository {
@@ -47,7 +39,8 @@ impl SourceRepository {
             return Err(GitError::NotADirectory { path: resolved });
         }
         allowed.check(&resolved)?;
-        let layout = Layout::of(&git, &resolved).await.map_err(|error| match error {
+        let found = Layout::with_head(&git, &resolved).await;
+        let (layout, checked_out) = found.map_err(|error| match error {
             GitError::Failed { ref message, .. } if message.contains("not a git repository") => {
                 GitError::NotARepository { path: resolved.clone() }
             }
@@ -63,7 +56,7 @@ impl SourceRepository {
             git,
             path: layout.top.clone(),
             layout: layout.into(),
-            checked_out: OnceCell::new(),
+            checked_out: OnceCell::new_with(checked_out),
         })
     }
 
@@ -109,14 +102,10 @@ impl SourceRepository {
     }
 
     async fn look_what_is_checked_out(&self) -> Result<CheckedOut, GitError> {
-        let question = ["rev-parse", "--quiet", "HEAD^{commit}", "--symbolic-full-name", "HEAD"];
-        let answer = self.run(&question).await.map_err(|error| match error {
+        CheckedOut::of(&self.git, &self.path).await.map_err(|error| match error {
             GitError::Failed { .. } => GitError::NoCommit { path: self.path.clone() },
             other => other,
-        })?;
-        let (commit, name) = answer.split_once('\n').unwrap_or((&answer, ""));
-        let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
-        Ok(CheckedOut { commit: commit.to_owned(), branch })
+        })
     }
 
     /// The folder of its objects, if a sandbox whose commands are `reader` can use them as they

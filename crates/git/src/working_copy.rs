@@ -120,12 +120,7 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
         source.git.run(place, Configuration::None, arguments, &shared).await
     };
     let layout = source.layout().await?;
-    let format = format!("--object-format={}", layout.object_format);
-    let initial = format!("--initial-branch={branch}");
-    // No template: it could bring hooks. The sandbox's git may be older than ours.
-    let files = [("GIT_DEFAULT_REF_FORMAT", OsStr::new("files"))];
-    let init = ["init", "--quiet", "--template=", &format, &initial];
-    source.git.run(place, Configuration::None, &init, &files).await?;
+    begin_repository(&place.join(".git"), branch, &layout.object_format)?;
 
     if objects.is_none() {
         let path = source.path().to_string_lossy();
@@ -146,11 +141,33 @@ async fn populate(copy: WorkingCopy<'_>, place: &Path) -> Result<(), GitError> {
     run(&["reset", "--quiet", "--hard", base]).await?;
 
     if objects.is_some() {
-        let info = place.join(".git/objects/info");
-        fs::create_dir_all(&info).map_err(io_error("make", &info))?;
-        let alternates = info.join("alternates");
+        let alternates = place.join(".git/objects/info/alternates");
         fs::write(&alternates, format!("{}\n", paths::OBJECTS))
             .map_err(io_error("write", &alternates))?;
+    }
+    Ok(())
+}
+
+/// Makes an empty repository without hooks, as gitrepository-layout(5) has it, of the oldest format: the
+/// sandbox's git may be older than ours. `git init` makes the same, and takes several milliseconds.
+fn begin_repository(git_dir: &Path, branch: &str, object_format: &str) -> Result<(), GitError> {
+    let (version, extensions) = match object_format {
+        "sha1" => (0, String::new()),
+        // Others need extensions, and those the next version of the format.
+        other => (1, format!("[extensions]\n\tobjectformat = {other}\n")),
+    };
+    let core = format!(
+        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n"
+    );
+    for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
+        let folder = git_dir.join(folder);
+        fs::create_dir_all(&folder).map_err(io_error("make", &folder))?;
+    }
+    for (name, content) in
+        [("config", core + &extensions), ("HEAD", format!("ref: refs/heads/{branch}\n"))]
+    {
+        let file = git_dir.join(name);
+        fs::write(&file, content).map_err(io_error("write", &file))?;
     }
     Ok(())
 }

@@ -85,11 +85,17 @@ impl Lifecycle {
     ) -> Result<SandboxId, LifecycleError> {
         self.prepare(task, None).await?;
         let ingredients = Ingredients::of_task(task);
-        self.parts.images.ensure(&task.sandbox.image, progress).await?;
         self.check_shared(&ingredients)?;
         let spec = self.spec(&task.id, &ingredients);
         self.hand_over(&spec, &ingredients).await?;
-        let sandbox = self.parts.runtime.create(&spec).await?.id;
+        let sandbox = match self.parts.runtime.create(&spec).await {
+            // The engine had it when the task was created, or whoever attached asked for it.
+            Err(RuntimeError::ImageNotFound { image }) => {
+                self.parts.images.ensure(&image, progress).await?;
+                self.parts.runtime.create(&spec).await?.id
+            }
+            created => created?.id,
+        };
         if let Err(error) = self.parts.runtime.start(&sandbox, &spec).await {
             // One that does not start is of no use, and would be found the next time.
             if let Err(undo) = self.parts.runtime.remove(&task.id).await {

@@ -60,6 +60,30 @@ async fn making_one_again_leaves_it_alone_and_a_half_made_one_is_replaced() {
     assert!(place.path().join("memory").is_dir());
 }
 
+// What the working copy's repository is made of has to be what any git takes, also of the other kind of ids.
+#[tokio::test]
+async fn a_repository_with_long_ids_gives_a_working_copy_that_can_be_committed_to() {
+    let place = Place::new();
+    git(place.path(), &["init", "--quiet", "--object-format=sha256", "long"]);
+    let long = place.path().join("long");
+    std::fs::write(long.join("one.txt"), "one").unwrap();
+    git(&long, &["add", "--all"]);
+    git(&long, &["commit", "--quiet", "--message", "one"]);
+    let roots = allowed(place.path());
+    let source = armor_git::SourceRepository::find(armor_git::Git::default(), &long, &roots);
+    let source = source.await.unwrap();
+    let base = source.head().await.unwrap();
+    let copy = WorkingCopy { source: &source, branch: "task/t1", base: &base, objects: None };
+    let target = place.path().join("workspace");
+    make_from(copy, &target, me()).await.unwrap();
+    std::fs::write(target.join("two.txt"), "two").unwrap();
+    git(&target, &["add", "--all"]);
+    git(&target, &["commit", "--quiet", "--message", "two"]);
+    assert_eq!(git(&target, &["log", "--oneline"]).lines().count(), 2);
+    assert_eq!(git(&target, &["rev-parse", "HEAD"]).len(), 64);
+    assert_eq!(git(&target, &["fsck", "--strict"]), "");
+}
+
 // A working copy of a shallow clone works as far as its history goes.
 #[tokio::test]
 async fn a_shallow_repository_gives_a_working_copy() {
