@@ -19,6 +19,7 @@ const UNSAFE: [&str; 1] = ["bins/sandbox-runner/src/fork.rs"];
 const EDGES: &[(&str, &[&str])] = &[
     ("armor-output", &[]),
     ("armor-core", &["armor-output"]),
+    ("armor-checkpoint-store", &["armor-core"]),
     ("armor-registry", &["armor-core"]),
     ("armor-events", &["armor-core"]),
     ("armor-jobs", &["armor-core"]),

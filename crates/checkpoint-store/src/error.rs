@@ -1,0 +1,98 @@
+//! What can go wrong with checkpoints.
+
+use std::io;
+use std::path::PathBuf;
+
+use armor_core::error::{Code, Diagnostic};
+use armor_core::id::CheckpointId;
+
+use crate::ChunkId;
+
+/// A checkpoint could not be taken, read or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("could not {action} {path}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no such checkpoint.
+    #[error("there is no checkpoint {checkpoint} of this task")]
+    NotFound {
+        /// The one that was asked for.
+        checkpoint: CheckpointId,
+    },
+    /// The checkpoint has no tree of that name.
+    #[error("checkpoint {checkpoint} has no {root}")]
+    NoSuchRoot {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What was asked for.
+        root: String,
+    },
+    /// A file of the store is there and is not what was written.
+    #[error("{path} is damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A chunk is nowhere in the store, or what is there is not it.
+    #[error("chunk {chunk} is missing or damaged")]
+    Missing {
+        /// The chunk.
+        chunk: ChunkId,
+    },
+    /// Something is where a tree is to be restored to.
+    #[error("{path} is not empty", path = path.display())]
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
+}
+
+impl Diagnostic for StoreError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Io { .. } => Code::StorageFailed,
+            Self::NotFound { .. } | Self::NoSuchRoot { .. } => Code::CheckpointNotFound,
+            Self::Damaged { .. } | Self::Missing { .. } => Code::CheckpointDamaged,
+            Self::Occupied { .. } => Code::CheckpointOccupied,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "Free some space on that disk and repeat: earlier checkpoints are unharmed."
+                    .to_owned()
+            }
+            Self::Io { .. } => {
+                "Check that the folder exists and that you may read and write it.".to_owned()
+            }
+            Self::NotFound { .. } | Self::NoSuchRoot { .. } => {
+                "`armor checkpoint list <task>` shows what there is.".to_owned()
+            }
+            Self::Damaged { .. } | Self::Missing { .. } => {
+                "`armor checkpoint verify` says which checkpoints are whole; restore one of those."
+                    .to_owned()
+            }
+            Self::Occupied { .. } => "Name a folder that is empty or not there yet.".to_owned(),
+        })
+    }
+}
+
+/// Says what was tried on which path, for `map_err`.
+pub(crate) fn io_error<E: Into<io::Error>>(
+    action: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(E) -> StoreError {
+    let path = path.into();
+    move |source| StoreError::Io { action, path, source: source.into() }
+}

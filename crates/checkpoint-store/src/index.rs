@@ -1,0 +1,201 @@
+//! Where every chunk is: gathered from the lists of the packs, and kept in one file so that opening a
+//! store reads one file instead of hundreds. The packs are what counts; a file that does not fit them is
+//! made anew.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{StoreError, io_error};
+use crate::pack::{self, PackId, Place};
+use crate::{ChunkId, write};
+
+const MAGIC: &[u8] = b"armor index 1\n";
+
+/// Where chunks are.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    packs: Vec<PackId>,
+    places: HashMap<ChunkId, (u32, Place), BuildHasherDefault<FirstBytes>>,
+}
+
+/// Names of chunks are hashes already.
+#[derive(Debug, Default)]
+pub(crate) struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length of an array, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+impl Index {
+    /// Reads it, and brings it in line with the packs that there are. Damaged packs are left out and
+    /// told of.
+    pub(crate) fn load(root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
+        let folder = packs(root);
+        let there = names(&folder)?;
+        let kept = fs::read(path(root)).ok().and_then(|bytes| Self::decode(&bytes));
+        let mut index = kept.filter(|kept| kept.packs.iter().all(|pack| there.contains(pack)));
+        let index = index.get_or_insert_default();
+        let known: BTreeSet<PackId> = index.packs.iter().copied().collect();
+        let mut damaged = Vec::new();
+        let mut new = 0;
+        for pack in there.difference(&known) {
+            match pack::list(&folder, pack) {
+                Ok(list) => index.add(*pack, list),
+                Err(error) => damaged.push(error),
+            }
+            new += 1;
+        }
+        // Now and then, so that opening a store stays fast and taking a checkpoint does, too.
+        if new > 32 && damaged.is_empty() {
+            index.keep(root)?;
+        }
+        Ok((std::mem::take(index), damaged))
+    }
+
+    /// Notes a pack.
+    pub(crate) fn add(&mut self, pack: PackId, list: Vec<(ChunkId, Place)>) {
+        let Ok(number) = u32::try_from(self.packs.len()) else { return };
+        self.packs.push(pack);
+        self.places.extend(list.into_iter().map(|(chunk, place)| (chunk, (number, place))));
+    }
+
+    pub(crate) fn contains(&self, chunk: &ChunkId) -> bool {
+        self.places.contains_key(chunk)
+    }
+
+    pub(crate) fn find(&self, chunk: &ChunkId) -> Option<(PackId, Place)> {
+        let (pack, place) = self.places.get(chunk)?;
+        Some((*self.packs.get(usize::try_from(*pack).ok()?)?, *place))
+    }
+
+    /// Writes it down. It is no harm when that is lost.
+    pub(crate) fn keep(&self, root: &Path) -> Result<(), StoreError> {
+        let path = path(root);
+        let mut file = write::begin(&path)?;
+        io::Write::write_all(&mut file, &self.encode()).map_err(io_error("write", &path))?;
+        write::put(file, &path)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&(self.packs.len() as u64).to_le_bytes());
+        for pack in &self.packs {
+            bytes.extend_from_slice(pack.as_bytes());
+        }
+        for (chunk, (pack, place)) in &self.places {
+            bytes.extend_from_slice(chunk.as_bytes());
+            bytes.extend_from_slice(&pack.to_le_bytes());
+            bytes.extend_from_slice(&place.offset.to_le_bytes());
+            bytes.extend_from_slice(&place.stored.to_le_bytes());
+            bytes.extend_from_slice(&place.raw.to_le_bytes());
+        }
+        let hash = ChunkId::of(&bytes);
+        bytes.extend_from_slice(hash.as_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (bytes, hash) = bytes.split_last_chunk::<32>()?;
+        if ChunkId::of(bytes).as_bytes() != hash {
+            return None;
+        }
+        let (count, mut rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
+        let mut index = Self::default();
+        for _ in 0..u64::from_le_bytes(*count) {
+            let (pack, more) = rest.split_first_chunk::<32>()?;
+            index.packs.push(PackId::from_bytes(*pack));
+            rest = more;
+        }
+        index.places.reserve(rest.len() / 52);
+        for entry in rest.chunks_exact(52) {
+            let (chunk, entry) = entry.split_first_chunk::<32>()?;
+            let (pack, entry) = entry.split_first_chunk::<4>()?;
+            let (offset, entry) = entry.split_first_chunk::<8>()?;
+            let (stored, entry) = entry.split_first_chunk::<4>()?;
+            let place = Place {
+                offset: u64::from_le_bytes(*offset),
+                stored: u32::from_le_bytes(*stored),
+                raw: u32::from_le_bytes(*entry.first_chunk::<4>()?),
+            };
+            let pack = u32::from_le_bytes(*pack);
+            index.places.insert(ChunkId::from_bytes(*chunk), (pack, place));
+        }
+        Some(index)
+    }
+}
+
+/// The folder of the packs of a store.
+pub(crate) fn packs(root: &Path) -> PathBuf {
+    root.join("packs")
+}
+
+fn path(root: &Path) -> PathBuf {
+    root.join("index")
+}
+
+fn names(folder: &Path) -> Result<BTreeSet<PackId>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.map_err(io_error("list", folder))?,
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(io_error("list", folder))?.file_name();
+        names.extend(name.to_str().and_then(|name| name.parse::<PackId>().ok()));
+    }
+    Ok(names)
+}
+
+/// Reads chunks, with packs that stay open.
+#[derive(Debug)]
+pub(crate) struct Chunks {
+    index: Index,
+    folder: PathBuf,
+    open: std::sync::Mutex<HashMap<PackId, Arc<File>>>,
+}
+
+impl Chunks {
+    pub(crate) fn new(index: Index, root: &Path) -> Self {
+        Self { index, folder: packs(root), open: std::sync::Mutex::default() }
+    }
+
+    /// The bytes of a chunk, checked.
+    pub(crate) fn read(&self, chunk: &ChunkId) -> Result<Vec<u8>, StoreError> {
+        let missing = || StoreError::Missing { chunk: *chunk };
+        let (pack, place) = self.index.find(chunk).ok_or_else(missing)?;
+        pack::read(&*self.pack(&pack)?, chunk, place).ok_or_else(missing)
+    }
+
+    /// Several threads read at one time: the second writer of the list of open files.
+    fn pack(&self, id: &PackId) -> Result<Arc<File>, StoreError> {
+        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(file) = open.get(id) {
+            return Ok(file.clone());
+        }
+        let path = pack::file(&self.folder, id);
+        let file = Arc::new(File::open(&path).map_err(io_error("open", path))?);
+        if open.len() >= MOST_OPEN {
+            open.clear();
+        }
+        open.insert(*id, file.clone());
+        Ok(file)
+    }
+}
+
+/// Packs that are open at one time.
+const MOST_OPEN: usize = 64;

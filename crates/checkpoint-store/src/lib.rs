@@ -1,0 +1,55 @@
+//! Checkpoints of file trees.
+//!
+//! A [`Store`] keeps any number of trees. What files hold is cut into chunks where their content says
+//! so, each chunk is kept once, whoever has it, and a [`Manifest`] names what a checkpoint is made of.
+//! Nothing that is kept is ever changed: a checkpoint adds packs and then its manifest, whose rename is
+//! the moment at which it exists. So a process can be killed anywhere, and several can write at once.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let place = tempfile::tempdir()?;
+//! # let (home, tree, copy) = (place.path().join("home"), place.path().join("tree"), place.path().join("copy"));
+//! # std::fs::create_dir(&tree)?;
+//! # std::fs::write(tree.join("file"), "text")?;
+//! use armor_checkpoint_store::{Cause, Draft, Root, Store};
+//! use armor_core::time::{Clock, SystemClock};
+//!
+//! let store = Store::open(&home)?;
+//! let draft = Draft {
+//!     task: "a-task".parse()?,
+//!     id: "the-first".parse()?,
+//!     name: None,
+//!     cause: Cause::Asked,
+//!     at: SystemClock.now(),
+//!     parent: None,
+//!     state: serde_json::Value::Null,
+//! };
+//! let manifest = store.take(draft, &[Root { name: "workspace", path: &tree }])?;
+//! store.restore(&manifest, "workspace", &copy)?;
+//! assert_eq!(std::fs::read_to_string(copy.join("file"))?, "text");
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod chunk;
+mod error;
+mod index;
+mod ingest;
+mod lock;
+mod manifest;
+mod pack;
+mod restore;
+mod scan;
+mod store;
+mod tree;
+mod verify;
+mod write;
+mod xattr;
+
+pub use chunk::ChunkId;
+pub use error::StoreError;
+pub use manifest::{Cause, LeftOut, Manifest, Reason, RootRecord, Stats};
+pub use restore::Restored;
+pub use store::{Draft, Root, Store};
+pub use verify::{Finding, Verified};

@@ -1,0 +1,413 @@
+//! Taking in a tree, as it is while others may be at work in it: every path is resolved below the
+//! tree's root without following a link, and what goes away or changes meanwhile is dealt with.
+//!
+//! First the folders are listed, a level at a time; then the files are read that are not known to be
+//! unchanged; then the folders become chunks, the deepest first. No step calls itself, so no tree is
+//! too deep.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, readlinkat,
+    statx,
+};
+use rustix::io::Errno;
+
+use crate::cache::{Cache, Fingerprint, Known, unchanged};
+use crate::error::{StoreError, io_error};
+use crate::ingest::{Ingest, IngestError};
+use crate::manifest::{LeftOut, Reason, RootMeta, RootRecord, Stats};
+use crate::tree::{Entry, Kind, Meta, Moment, Piece, Tree, file_type};
+use crate::xattr;
+
+/// How often a file is read again that changed while it was read.
+const TRIES: usize = 3;
+
+/// A tree that is taken in.
+pub(crate) struct Scan<'a> {
+    pub(crate) ingest: &'a Ingest<'a>,
+    pub(crate) root: OwnedFd,
+    pub(crate) path: &'a Path,
+    pub(crate) cache: &'a Cache,
+    /// What changed before is told apart from what changes from now on.
+    pub(crate) since: Moment,
+}
+
+/// What became of it.
+pub(crate) struct Scanned {
+    pub(crate) record: RootRecord,
+    /// What is known of its files now.
+    pub(crate) known: Vec<(Vec<u8>, Vec<Known>)>,
+}
+
+/// A folder that was listed.
+struct Folder {
+    /// From the root on; empty for the root.
+    path: Vec<u8>,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    files: Vec<Listed>,
+    /// The names of folders in it.
+    folders: Vec<(Vec<u8>, Statx)>,
+    left_out: Vec<LeftOut>,
+}
+
+struct Listed {
+    name: Vec<u8>,
+    stat: Statx,
+    /// None while it has to be read.
+    entry: Option<Entry>,
+}
+
+/// What reading a file gave.
+enum Read {
+    /// It is as this entry says, which the fingerprint stands for.
+    Whole(Entry, Fingerprint),
+    /// It was being written to all the time; the entry is of the last look.
+    Unsteady(Entry),
+    Gone,
+    LeftOut(Reason),
+}
+
+/// Opens the folder that is the root of a tree.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, StoreError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(io_error("open", path))
+}
+
+/// All that is asked of the kernel about an open file or folder.
+pub(crate) fn look_at(file: impl AsFd) -> rustix::io::Result<Statx> {
+    statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+}
+
+/// The number of a device.
+pub(crate) fn device(stat: &Statx) -> u64 {
+    u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor)
+}
+
+impl Scan<'_> {
+    pub(crate) fn run(&self, name: &str) -> Result<Scanned, StoreError> {
+        let failed = |error: Errno| io_error("read", self.path)(error);
+        let stat = look_at(&self.root).map_err(failed)?;
+        let meta = Meta::of(&stat, xattr::of(&self.root).map_err(failed)?);
+        let mut folders = self.list(device(&stat))?;
+        let read = self.read(&mut folders)?;
+        let record = self.plant(name, meta, &mut folders, read)?;
+        let known =
+            folders.into_iter().map(|folder| (folder.path, known(folder.files, self.since)));
+        Ok(Scanned { record, known: known.filter(|(_, files)| !files.is_empty()).collect() })
+    }
+
+    /// Lists all folders, each behind the one that it is in.
+    fn list(&self, device: u64) -> Result<Vec<Folder>, StoreError> {
+        let mut all = Vec::new();
+        let mut level = vec![Vec::new()];
+        while !level.is_empty() {
+            let listed: Vec<_> = level
+                .into_par_iter()
+                .map(|path| self.list_one(path, device))
+                .collect::<Result<Vec<_>, _>>()?;
+            let listed = listed.into_iter().flatten();
+            let from = all.len();
+            all.extend(listed);
+            level = all[from..]
+                .iter()
+                .flat_map(|folder: &Folder| {
+                    folder.folders.iter().map(|(name, _)| join(&folder.path, name))
+                })
+                .collect();
+        }
+        Ok(all)
+    }
+
+    /// None for one that is gone.
+    fn list_one(&self, path: Vec<u8>, device: u64) -> Result<Option<Folder>, StoreError> {
+        let mut folder = Folder {
+            path,
+            xattrs: Vec::new(),
+            files: Vec::new(),
+            folders: Vec::new(),
+            left_out: Vec::new(),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let opened = match self.open_below(&folder.path, flags) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(error) => {
+                let reason = why_left_out(error).ok_or_else(|| self.failed(&folder.path, error))?;
+                folder.left_out.push(left_out(&folder.path, reason));
+                return Ok(Some(folder));
+            }
+        };
+        let failed = |error: Errno| self.failed(&folder.path, error);
+        folder.xattrs = xattr::of(&opened).map_err(failed)?;
+        let known = self.cache.folder(&folder.path);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&opened).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(name.to_vec());
+            }
+        }
+        names.sort_unstable();
+        for name in names {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let stat = match statx(&opened, name.as_slice(), flags, StatxFlags::BASIC_STATS) {
+                Err(Errno::NOENT) => continue,
+                stat => stat.map_err(|error| self.failed(&join(&folder.path, &name), error))?,
+            };
+            let reason = match file_type(&stat) {
+                _ if self::device(&stat) != device => Some(Reason::OtherFileSystem),
+                FileType::Socket => Some(Reason::Socket),
+                FileType::BlockDevice | FileType::CharacterDevice => Some(Reason::Device),
+                FileType::Directory => {
+                    folder.folders.push((name, stat));
+                    continue;
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                folder.left_out.push(left_out(&join(&folder.path, &name), reason));
+                continue;
+            }
+            let entry = unchanged(known, &name, &Fingerprint::of(&stat)).cloned();
+            let entry = entry.filter(|entry| self.is_kept(entry));
+            folder.files.push(Listed { name, stat, entry });
+        }
+        Ok(Some(folder))
+    }
+
+    /// Whether all that a file was made of is still in the store.
+    fn is_kept(&self, entry: &Entry) -> bool {
+        let Kind::File { pieces, .. } = &entry.kind else { return true };
+        pieces.iter().all(|piece| match piece {
+            Piece::Data { chunk, .. } => self.ingest.has(chunk),
+            Piece::Hole { .. } => true,
+        })
+    }
+
+    /// Reads the files that are not known, and says how many those were and which were unsteady.
+    fn read(&self, folders: &mut [Folder]) -> Result<(u64, Vec<LeftOut>), StoreError> {
+        let pending = folders.iter_mut().flat_map(|Folder { path, files, .. }| {
+            let path = &*path;
+            files.iter_mut().filter(|file| file.entry.is_none()).map(move |file| (path, file))
+        });
+        let pending: Vec<_> = pending.collect();
+        let count = pending.len() as u64;
+        let told = pending.into_par_iter().map(|(path, file)| {
+            let path = join(path, &file.name);
+            Ok(match self.read_one(&path, file)? {
+                Read::Whole(entry, fingerprint) => {
+                    file.entry = Some(entry);
+                    // What it is now, which may be later than when it was listed.
+                    (fingerprint != Fingerprint::of(&file.stat)).then(|| unsettle(&mut file.stat));
+                    None
+                }
+                Read::Unsteady(entry) => {
+                    file.entry = Some(entry);
+                    unsettle(&mut file.stat);
+                    Some(left_out(&path, Reason::ChangedWhileRead))
+                }
+                Read::Gone => None,
+                Read::LeftOut(reason) => Some(left_out(&path, reason)),
+            })
+        });
+        let told: Vec<Option<LeftOut>> = told.collect::<Result<_, StoreError>>()?;
+        for folder in folders {
+            // Those that are gone or left out.
+            folder.files.retain(|file| file.entry.is_some());
+        }
+        Ok((count, told.into_iter().flatten().collect()))
+    }
+
+    fn read_one(&self, path: &[u8], file: &Listed) -> Result<Read, StoreError> {
+        let name = file.name.clone();
+        let gone = |error| match error {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => Ok(Read::Gone),
+            error => why_left_out(error).map(Read::LeftOut).ok_or_else(|| self.failed(path, error)),
+        };
+        let kind = match file_type(&file.stat) {
+            FileType::Symlink => match readlinkat(&self.root, path, Vec::new()) {
+                Ok(target) => Kind::Link { target: target.into_bytes() },
+                // It is none any more.
+                Err(Errno::INVAL) => return Ok(Read::Gone),
+                Err(error) => return gone(error),
+            },
+            FileType::Fifo => Kind::Fifo,
+            _ => return self.read_content(path, name),
+        };
+        let entry = Entry { name, meta: Meta::of(&file.stat, Vec::new()), kind };
+        Ok(Read::Whole(entry, Fingerprint::of(&file.stat)))
+    }
+
+    fn read_content(&self, path: &[u8], name: Vec<u8>) -> Result<Read, StoreError> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            // Not to be held up by a pipe that has taken its place.
+            let opened = match self.open_below(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+                Ok(opened) => File::from(opened),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {
+                    return Ok(Read::Gone);
+                }
+                Err(error) => {
+                    let reason = why_left_out(error).ok_or_else(|| self.failed(path, error))?;
+                    return Ok(Read::LeftOut(reason));
+                }
+            };
+            let failed = |error: Errno| self.failed(path, error);
+            let before = look_at(&opened).map_err(failed)?;
+            if file_type(&before) != FileType::RegularFile {
+                return Ok(Read::Gone);
+            }
+            let xattrs = xattr::of(&opened).map_err(failed)?;
+            let came = self.ingest.file(&opened, before.stx_size, before.stx_blocks);
+            let (pieces, size) = match came {
+                Ok(came) => came,
+                Err(IngestError::Keep(error)) => return Err(error),
+                Err(IngestError::Read(error)) => {
+                    return Err(io_error("read", self.below(path))(error));
+                }
+            };
+            let after = look_at(&opened).map_err(failed)?;
+            let entry = Entry {
+                name: name.clone(),
+                meta: Meta::of(&after, xattrs),
+                kind: Kind::File { size, pieces },
+            };
+            let fingerprint = Fingerprint::of(&after);
+            if fingerprint == Fingerprint::of(&before) && size == after.stx_size {
+                return Ok(Read::Whole(entry, fingerprint));
+            }
+            last = Some(entry);
+        }
+        Ok(last.map_or(Read::Gone, Read::Unsteady))
+    }
+
+    /// Makes chunks of the folders, the deepest first.
+    fn plant(
+        &self,
+        name: &str,
+        meta: Meta,
+        folders: &mut [Folder],
+        (files_read, unsteady): (u64, Vec<LeftOut>),
+    ) -> Result<RootRecord, StoreError> {
+        let mut trees = BTreeMap::new();
+        let mut stats = Stats { files_read, ..Stats::default() };
+        let mut left_out = unsteady;
+        for folder in folders.iter_mut().rev() {
+            left_out.append(&mut folder.left_out);
+            let mut entries: Vec<Entry> =
+                folder.files.iter().filter_map(|file| file.entry.clone()).collect();
+            for (name, stat) in std::mem::take(&mut folder.folders) {
+                // One that is gone has none.
+                if let Some((tree, xattrs)) = trees.remove(&join(&folder.path, &name)) {
+                    stats.folders += 1;
+                    let meta = Meta::of(&stat, xattrs);
+                    entries.push(Entry { name, meta, kind: Kind::Folder { tree } });
+                }
+            }
+            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            stats.files += folder.files.len() as u64;
+            stats.bytes += entries.iter().map(size).sum::<u64>();
+            let tree = self.ingest.chunk(&Tree { entries }.encode())?;
+            trees.insert(folder.path.clone(), (tree, std::mem::take(&mut folder.xattrs)));
+        }
+        left_out.sort_by(|a, b| a.path.cmp(&b.path));
+        // The root was open: it is there.
+        let tree = trees.remove([].as_slice());
+        let (tree, _) = tree.ok_or_else(|| self.failed(b"", Errno::NOENT))?;
+        Ok(RootRecord {
+            name: name.to_owned(),
+            tree,
+            meta: RootMeta { meta },
+            stats,
+            links: links(folders),
+            left_out,
+        })
+    }
+
+    fn open_below(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() { b"." } else { path };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        loop {
+            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+                // Something was renamed meanwhile.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                opened => return opened,
+            }
+        }
+    }
+
+    fn below(&self, path: &[u8]) -> PathBuf {
+        self.path.join(OsStr::from_bytes(path))
+    }
+
+    fn failed(&self, path: &[u8], error: Errno) -> StoreError {
+        io_error("read", self.below(path))(io::Error::from(error))
+    }
+}
+
+/// Whether a tree can be a checkpoint without what the kernel says that of.
+fn why_left_out(error: Errno) -> Option<Reason> {
+    match error {
+        Errno::ACCESS | Errno::PERM => Some(Reason::Denied),
+        Errno::NAMETOOLONG => Some(Reason::PathTooLong),
+        Errno::XDEV => Some(Reason::OtherFileSystem),
+        _ => None,
+    }
+}
+
+fn left_out(path: &[u8], reason: Reason) -> LeftOut {
+    LeftOut { path: String::from_utf8_lossy(path).into_owned(), reason }
+}
+
+/// The path of something in a folder.
+pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+}
+
+const fn size(entry: &Entry) -> u64 {
+    match &entry.kind {
+        Kind::File { size, .. } => *size,
+        _ => 0,
+    }
+}
+
+/// Lets a file be read again the next time.
+fn unsettle(stat: &mut Statx) {
+    stat.stx_ctime.tv_sec = i64::MAX;
+}
+
+/// The files whose next change would show.
+fn known(files: Vec<Listed>, since: Moment) -> Vec<Known> {
+    let known = files.into_iter().filter_map(|file| {
+        let fingerprint = Fingerprint::of(&file.stat);
+        let entry = file.entry.filter(|_| fingerprint.is_settled(since))?;
+        Some(Known { fingerprint, entry })
+    });
+    known.collect()
+}
+
+/// Paths that are one file, in groups, each in order.
+fn links(folders: &[Folder]) -> Vec<Vec<Vec<u8>>> {
+    let mut groups: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
+    for folder in folders {
+        for file in &folder.files {
+            if file.stat.stx_nlink > 1 {
+                groups.entry(file.stat.stx_ino).or_default().push(join(&folder.path, &file.name));
+            }
+        }
+    }
+    let mut groups: Vec<_> = groups.into_values().filter(|group| group.len() > 1).collect();
+    groups.iter_mut().for_each(|group| group.sort_unstable());
+    groups.sort_unstable();
+    groups
+}

@@ -1,0 +1,7 @@
+//! Checkpoints of real trees: exact, incremental, whole or not there.
+
+mod damage;
+mod incremental;
+mod plot;
+mod round_trip;
+mod support;
