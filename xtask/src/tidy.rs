@@ -34,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "armor-lifecycle",
         &[
+            "armor-checkpoint-store",
             "armor-core",
             "armor-egress",
             "armor-events",
@@ -46,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "armor-commands",
         &[
+            "armor-checkpoint-store",
             "armor-core",
             "armor-events",
             "armor-git",
@@ -58,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "armor",
         &[
+            "armor-checkpoint-store",
             "armor-commands",
             "armor-core",
             "armor-docker",

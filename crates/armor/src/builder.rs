@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use armor_checkpoint_store::Store;
 use armor_commands::{ClosedHome, Context};
 use armor_core::config::{Configuration, Environment, Sources};
 use armor_core::event::{Consumer, EventLog};
@@ -113,6 +114,7 @@ impl Builder {
         let settings = configuration.settings();
 
         let folders = TaskFolders::open(&home)?;
+        let checkpoints = Store::open(&home)?;
         let registry: Arc<dyn Registry> = Arc::new(
             SqliteRegistry::open(
                 &settings.database.path,
@@ -144,8 +146,12 @@ impl Builder {
             // Last: its jobs remove what the others write to.
             Arc::new(Janitor::new(registry.clone())),
         ];
-        let mut handlers: Vec<Arc<dyn Handler>> =
-            vec![Arc::new(CleanUp::new(registry.clone(), runtime.clone(), folders.clone()))];
+        let mut handlers: Vec<Arc<dyn Handler>> = vec![Arc::new(CleanUp::new(
+            registry.clone(),
+            runtime.clone(),
+            folders.clone(),
+            checkpoints.clone(),
+        ))];
         let carrier = self.carrier.map(|(program, mut arguments)| {
             for (key, value) in &self.flags {
                 arguments.extend(["--set".into(), format!("{key}={value}").into()]);
@@ -175,6 +181,7 @@ impl Builder {
                 hooks,
                 bus,
                 folders,
+                checkpoints,
                 instances: Instances::new(&home),
                 carrier: Carrier::new(home.join("locks").join(".carrier"), carrier),
                 pool: Pool::new(

@@ -1,5 +1,6 @@
 //! What can keep a home from being opened.
 
+use armor_checkpoint_store::StoreError;
 use armor_core::config::ConfigError;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::LogError;
@@ -17,6 +18,9 @@ pub enum OpenError {
     /// The home's folders cannot be made.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The folder of checkpoints cannot be made.
+    #[error(transparent)]
+    Checkpoints(#[from] StoreError),
     /// The database cannot be opened.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -36,6 +40,7 @@ impl Diagnostic for OpenError {
         match self {
             Self::Config(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Checkpoints(error) => error.code(),
             Self::Registry(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Endpoint(error) => error.code(),
@@ -47,6 +52,7 @@ impl Diagnostic for OpenError {
         match self {
             Self::Config(error) => error.next_step(),
             Self::Storage(error) => error.next_step(),
+            Self::Checkpoints(error) => error.next_step(),
             Self::Registry(error) => error.next_step(),
             Self::Log(error) => error.next_step(),
             Self::Endpoint(error) => error.next_step(),

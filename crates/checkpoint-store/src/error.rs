@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use armor_core::checkpoint::CheckpointName;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::id::CheckpointId;
 
@@ -22,10 +23,24 @@ pub enum StoreError {
         source: io::Error,
     },
     /// There is no such checkpoint.
-    #[error("there is no checkpoint {checkpoint} of this task")]
+    #[error("the task has no checkpoint `{}`", checkpoint.escape_debug())]
     NotFound {
         /// The one that was asked for.
-        checkpoint: CheckpointId,
+        checkpoint: String,
+    },
+    /// More than one checkpoint is meant.
+    #[error("`{}` is the beginning of several checkpoints: {}", reference.escape_debug(), listed(candidates))]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
+        /// Which ones.
+        candidates: Vec<CheckpointId>,
+    },
+    /// Another checkpoint has the name.
+    #[error("the task has a checkpoint `{name}` already")]
+    NameTaken {
+        /// The name.
+        name: CheckpointName,
     },
     /// The checkpoint has no tree of that name.
     #[error("checkpoint {checkpoint} has no {root}")]
@@ -62,6 +77,8 @@ impl Diagnostic for StoreError {
         match self {
             Self::Io { .. } => Code::StorageFailed,
             Self::NotFound { .. } | Self::NoSuchRoot { .. } => Code::CheckpointNotFound,
+            Self::Ambiguous { .. } => Code::CheckpointAmbiguous,
+            Self::NameTaken { .. } => Code::CheckpointNameTaken,
             Self::Damaged { .. } | Self::Missing { .. } => Code::CheckpointDamaged,
             Self::Occupied { .. } => Code::CheckpointOccupied,
         }
@@ -79,6 +96,8 @@ impl Diagnostic for StoreError {
             Self::NotFound { .. } | Self::NoSuchRoot { .. } => {
                 "`armor checkpoint list <task>` shows what there is.".to_owned()
             }
+            Self::Ambiguous { .. } => "Give more of its id.".to_owned(),
+            Self::NameTaken { .. } => "Choose another name, or none.".to_owned(),
             Self::Damaged { .. } | Self::Missing { .. } => {
                 "`armor checkpoint verify` says which checkpoints are whole; restore one of those."
                     .to_owned()
@@ -86,6 +105,10 @@ impl Diagnostic for StoreError {
             Self::Occupied { .. } => "Name a folder that is empty or not there yet.".to_owned(),
         })
     }
+}
+
+fn listed(candidates: &[CheckpointId]) -> String {
+    candidates.iter().map(CheckpointId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Says what was tried on which path, for `map_err`.

@@ -11,7 +11,8 @@
 //! # let (home, tree, copy) = (place.path().join("home"), place.path().join("tree"), place.path().join("copy"));
 //! # std::fs::create_dir(&tree)?;
 //! # std::fs::write(tree.join("file"), "text")?;
-//! use armor_checkpoint_store::{Cause, Draft, Root, Store};
+//! use armor_checkpoint_store::{Draft, Root, Store};
+//! use armor_core::checkpoint::CheckpointCause;
 //! use armor_core::time::{Clock, SystemClock};
 //!
 //! let store = Store::open(&home)?;
@@ -19,7 +20,7 @@
 //!     task: "a-task".parse()?,
 //!     id: "the-first".parse()?,
 //!     name: None,
-//!     cause: Cause::Asked,
+//!     cause: CheckpointCause::Asked,
 //!     at: SystemClock.now(),
 //!     parent: None,
 //!     state: serde_json::Value::Null,
@@ -49,7 +50,7 @@ mod xattr;
 
 pub use chunk::ChunkId;
 pub use error::StoreError;
-pub use manifest::{Cause, LeftOut, Manifest, Reason, RootRecord, Stats};
+pub use manifest::{LeftOut, Manifest, Reason, RootRecord, Stats};
 pub use restore::Restored;
 pub use store::{Draft, Root, Store};
 pub use verify::{Finding, Verified};

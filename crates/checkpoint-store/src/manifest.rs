@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::id::{CheckpointId, TaskId};
 use armor_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,11 @@ pub struct Manifest {
     pub task: TaskId,
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<CheckpointName>,
     /// When it was taken.
     pub created_at: Timestamp,
     /// Why.
-    pub cause: Cause,
+    pub cause: CheckpointCause,
     /// The one that was taken before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CheckpointId>,
@@ -60,26 +61,6 @@ pub struct RootRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RootMeta {
     pub(crate) meta: Meta,
-}
-
-/// Why a checkpoint was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// Somebody asked for it.
-    Asked,
-    /// To be able to go back behind a restoration.
-    BeforeRestore,
-}
-
-impl Cause {
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::BeforeRestore => "before_restore",
-        }
-    }
 }
 
 /// How much a tree has.
@@ -124,6 +105,22 @@ pub enum Reason {
     ChangedWhileRead,
 }
 
+impl Reason {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+            Self::OtherFileSystem => "another file system is mounted there",
+            Self::Denied => "it may not be read",
+            Self::PathTooLong => "its path is too long",
+            Self::ChangedWhileRead => {
+                "it was being written to, and is kept as it was at some moment"
+            }
+        }
+    }
+}
+
 impl Manifest {
     /// The tree of that name.
     ///
@@ -139,6 +136,13 @@ impl Manifest {
     /// What all its trees have together.
     pub fn stats(&self) -> Stats {
         self.roots.iter().fold(Stats::default(), |sum, root| sum.and(root.stats))
+    }
+}
+
+impl Manifest {
+    /// What its trees do not have.
+    pub fn left_out(&self) -> impl Iterator<Item = &LeftOut> {
+        self.roots.iter().flat_map(|root| &root.left_out)
     }
 }
 

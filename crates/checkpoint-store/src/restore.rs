@@ -68,8 +68,7 @@ pub(crate) fn restore(
     if !is_free {
         return Err(StoreError::Occupied { path: place.to_owned() });
     }
-    let above = place.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = above.unwrap_or(Path::new("."));
+    let above = write::above(place);
     let beside = tempfile::Builder::new().prefix(write::TEMPORARY).tempdir_in(above);
     let beside = beside.map_err(io_error("write in", above))?;
     let making = Making {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::id::{CheckpointId, TaskId};
 use armor_core::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
@@ -14,7 +15,7 @@ use crate::error::{StoreError, io_error};
 use crate::index::{Chunks, Index};
 use crate::ingest::{Ingest, caches};
 use crate::lock::StoreLock;
-use crate::manifest::{self, Cause, Manifest, RootRecord};
+use crate::manifest::{self, Manifest, RootRecord};
 use crate::restore::{self, Restored};
 use crate::scan::{self, Scan, device, look_at};
 use crate::tree::Moment;
@@ -39,9 +40,9 @@ pub struct Draft {
     /// Whose it is.
     pub task: TaskId,
     /// What people call it.
-    pub name: Option<String>,
+    pub name: Option<CheckpointName>,
     /// Why.
-    pub cause: Cause,
+    pub cause: CheckpointCause,
     /// When.
     pub at: Timestamp,
     /// The one that was taken before.
@@ -148,9 +149,45 @@ impl Store {
         let path = manifest::file(&self.root, task, id);
         match manifest::load(&path) {
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound { checkpoint: id.clone() })
+                Err(StoreError::NotFound { checkpoint: id.to_string() })
             }
             manifest => manifest,
+        }
+    }
+
+    /// The checkpoint of a task that somebody means: by its name, its id, or the beginning of that.
+    ///
+    /// # Errors
+    /// When none, or more than one, is meant, or its manifest is damaged.
+    pub fn find(&self, task: &TaskId, reference: &str) -> Result<Manifest, StoreError> {
+        if let Ok(id) = reference.parse() {
+            match self.get(task, &id) {
+                Err(StoreError::NotFound { .. }) => {}
+                found => return found,
+            }
+        }
+        let mut meant: Vec<_> = self
+            .list(task)?
+            .into_iter()
+            .filter(|one| {
+                let is_named = one.name.as_ref().is_some_and(|name| name.as_str() == reference);
+                is_named || (!reference.is_empty() && one.id.as_str().starts_with(reference))
+            })
+            .collect();
+        match meant.pop() {
+            None => Err(StoreError::NotFound { checkpoint: reference.to_owned() }),
+            Some(one) if meant.is_empty() => Ok(one),
+            Some(one) => {
+                if let Some(named) = meant
+                    .iter()
+                    .chain([&one])
+                    .find(|one| one.name.as_ref().is_some_and(|name| name.as_str() == reference))
+                {
+                    return Ok(named.clone());
+                }
+                let candidates = meant.into_iter().chain([one]).map(|one| one.id).collect();
+                Err(StoreError::Ambiguous { reference: reference.to_owned(), candidates })
+            }
         }
     }
 
@@ -192,6 +229,21 @@ impl Store {
         let mut verified = verify::checkpoints(&Chunks::new(index, &self.root), &manifests);
         verified.findings.extend(damaged.into_iter().map(Finding::File));
         Ok(verified)
+    }
+
+    /// Forgets a checkpoint. Its chunks stay until the store is cleaned up.
+    ///
+    /// # Errors
+    /// When its manifest cannot be removed.
+    pub fn forget_one(&self, task: &TaskId, id: &CheckpointId) -> Result<(), StoreError> {
+        let path = manifest::file(&self.root, task, id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", path)(error))
+            }
+            Err(_) => Ok(()),
+            Ok(()) => write::sync_folder(&path),
+        }
     }
 
     /// Forgets all checkpoints of a task. Their chunks stay until the store is cleaned up.

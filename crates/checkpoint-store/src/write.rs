@@ -10,12 +10,18 @@ use crate::error::{StoreError, io_error};
 
 /// A new file beside `path`, to be put in its place.
 pub(crate) fn begin(path: &Path) -> Result<NamedTempFile, StoreError> {
-    let folder = path.parent().unwrap_or(path);
+    let folder = above(path);
     fs::create_dir_all(folder).map_err(io_error("make", folder))?;
     tempfile::Builder::new()
         .prefix(TEMPORARY)
         .tempfile_in(folder)
         .map_err(io_error("write in", folder))
+}
+
+/// The folder that something is in.
+pub(crate) fn above(path: &Path) -> &Path {
+    // A relative path of one name has an empty one.
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What the names of files begin with that are being written.
@@ -43,7 +49,7 @@ pub(crate) fn durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 
 /// Sees to it that what was put into the folder of `path` stays there.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(path);
+    let folder = above(path);
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(io_error("sync", folder))
 }

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
 use crate::{
-    CommandError, ExitStatus, backup, config, demo, dlq, doctor, exec, executions, image, jobs,
-    metrics, network, prune, shell, stats, task,
+    CommandError, ExitStatus, backup, checkpoint, config, demo, dlq, doctor, exec, executions,
+    image, jobs, metrics, network, prune, shell, stats, task,
 };
 
 /// A command.
@@ -65,6 +65,11 @@ pub static COMMANDS: &[Command] = &[
     task::complete::COMMAND,
     task::stop::COMMAND,
     task::cleanup::COMMAND,
+    checkpoint::CREATE,
+    checkpoint::LIST,
+    checkpoint::SHOW,
+    checkpoint::EXTRACT,
+    checkpoint::VERIFY,
     image::BUILD,
     image::LIST,
     config::SHOW,
@@ -89,6 +94,7 @@ pub static COMMANDS: &[Command] = &[
 pub static GROUPS: &[(&str, &str)] = &[
     ("executions", "The commands that were run in a task's sandbox"),
     ("network", "What tasks reach"),
+    ("checkpoint", "A task's files as they were, kept and made again"),
     ("image", "The images that sandboxes run"),
     ("config", "The settings"),
     ("backup", "Backups of the database"),

@@ -1,5 +1,6 @@
 //! What can go wrong with a command.
 
+use armor_core::checkpoint::InvalidCheckpointName;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::{InvalidDeadLetterId, LogError};
 use armor_core::id::InvalidId;
@@ -41,6 +42,9 @@ pub enum CommandError {
     /// A rule about what may be reached is wrong.
     #[error(transparent)]
     Rule(#[from] InvalidRule),
+    /// The name of a checkpoint is wrong.
+    #[error(transparent)]
+    CheckpointName(#[from] InvalidCheckpointName),
     /// A status is wrong.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
@@ -126,6 +130,7 @@ impl Diagnostic for CommandError {
             Self::Field(error) => error.code(),
             Self::SandboxField(error) => error.code(),
             Self::Rule(error) => error.code(),
+            Self::CheckpointName(error) => error.code(),
             Self::Status(error) => error.code(),
             Self::Id(error) => error.code(),
             Self::Pattern(error) => error.code(),
@@ -155,6 +160,7 @@ impl Diagnostic for CommandError {
             Self::Field(error) => error.next_step(),
             Self::SandboxField(error) => error.next_step(),
             Self::Rule(error) => error.next_step(),
+            Self::CheckpointName(error) => error.next_step(),
             Self::Status(error) => error.next_step(),
             Self::Id(error) => error.next_step(),
             Self::Pattern(error) => error.next_step(),

@@ -51,7 +51,9 @@ impl ExitStatus {
             | Code::PathOutside
             | Code::TaskInvalidMetadata
             | Code::TaskInvalidName => Self::Usage,
-            Code::DeadLetterNotFound
+            Code::CheckpointAmbiguous
+            | Code::CheckpointNotFound
+            | Code::DeadLetterNotFound
             | Code::JobNotFound
             | Code::ExecutionNotFound
             | Code::ImageNotFound
@@ -64,6 +66,8 @@ impl ExitStatus {
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
             Code::BackupOtherHome
+            | Code::CheckpointNameTaken
+            | Code::CheckpointOccupied
             | Code::DatabaseInUse
             | Code::HookRefused
             | Code::JobState
@@ -91,7 +95,8 @@ impl ExitStatus {
             | Code::EngineUnavailable
             | Code::EngineUnsupported
             | Code::GitMissing => Self::Unavailable,
-            Code::DatabaseCorrupt
+            Code::CheckpointDamaged
+            | Code::DatabaseCorrupt
             | Code::DatabaseFailed
             | Code::DatabaseTooNew
             | Code::DeadLetterFailed

@@ -9,6 +9,7 @@
 
 mod arguments;
 mod backup;
+mod checkpoint;
 mod command;
 mod config;
 mod demo;

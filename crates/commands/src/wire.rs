@@ -1,5 +1,7 @@
 //! The JSON of tasks and executions, for `--json` and for the tools of `armor-mcp`.
 
+use armor_checkpoint_store::{LeftOut, Manifest};
+use armor_core::checkpoint::CheckpointCause;
 use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
@@ -406,6 +408,57 @@ impl From<&Job> for JobView {
             error: job.error.clone(),
             cause: job.cause.to_string(),
             created_at: job.created_at.to_string(),
+        }
+    }
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckpointView {
+    /// Its id.
+    pub checkpoint_id: String,
+    /// Whose it is.
+    pub task_id: String,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it was taken (RFC 3339).
+    pub created_at: String,
+    /// Why.
+    pub cause: CheckpointCause,
+    /// The one that was taken before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Files in it.
+    pub files: u64,
+    /// Folders in it.
+    pub folders: u64,
+    /// Bytes in the files.
+    pub bytes: u64,
+    /// Files that were read for it.
+    pub files_read: u64,
+    /// Bytes that the store grew by.
+    pub bytes_added: u64,
+    /// What was there and is not in it.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl From<&Manifest> for CheckpointView {
+    fn from(manifest: &Manifest) -> Self {
+        let stats = manifest.stats();
+        Self {
+            checkpoint_id: manifest.id.to_string(),
+            task_id: manifest.task.to_string(),
+            name: manifest.name.as_ref().map(ToString::to_string),
+            created_at: manifest.created_at.to_string(),
+            cause: manifest.cause,
+            parent: manifest.parent.as_ref().map(ToString::to_string),
+            files: stats.files,
+            folders: stats.folders,
+            bytes: stats.bytes,
+            files_read: stats.files_read,
+            bytes_added: stats.bytes_added,
+            left_out: manifest.left_out().cloned().collect(),
         }
     }
 }

@@ -38,7 +38,9 @@ codes! {
     ArgumentMissing = "argument.missing", "A required argument was not given.";
     ArgumentUnknown = "argument.unknown", "An argument has a name that the command or tool does not know.";
     BackupOtherHome = "backup.other_home", "A backup is that of another home.";
+    CheckpointAmbiguous = "checkpoint.ambiguous", "A reference matches more than one checkpoint of a task.";
     CheckpointDamaged = "checkpoint.damaged", "Something of a checkpoint is missing or is not what was written.";
+    CheckpointNameTaken = "checkpoint.name_taken", "The task has a checkpoint of this name already.";
     CheckpointNotFound = "checkpoint.not_found", "The task has no such checkpoint.";
     CheckpointOccupied = "checkpoint.occupied", "Something is where a checkpoint is to be restored to.";
     ConfigInvalid = "config.invalid", "A configuration value has the wrong type or is out of range.";

@@ -164,6 +164,11 @@ pub trait IdSource: Send + Sync + fmt::Debug {
         ExecutionId(self.next(now))
     }
 
+    /// A new checkpoint id.
+    fn checkpoint_id(&self, now: Timestamp) -> CheckpointId {
+        CheckpointId(self.next(now))
+    }
+
     /// A new event id.
     fn event_id(&self, now: Timestamp) -> EventId {
         EventId(self.next(now))

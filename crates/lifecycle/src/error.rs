@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use armor_checkpoint_store::StoreError;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::InvalidCommand;
 use armor_core::hook::HookPoint;
@@ -28,6 +29,9 @@ pub enum LifecycleError {
     /// The repository cannot be used.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// A checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] StoreError),
     /// A file of the task failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -146,6 +150,7 @@ impl Diagnostic for LifecycleError {
             Self::Runtime(error) => error.code(),
             Self::Git(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Checkpoint(error) => error.code(),
             Self::Field(error) => error.code(),
             Self::SandboxField(error) => error.code(),
             Self::Id(error) => error.code(),
@@ -174,6 +179,7 @@ impl Diagnostic for LifecycleError {
             Self::Runtime(error) => error.next_step(),
             Self::Git(error) => error.next_step(),
             Self::Storage(error) => error.next_step(),
+            Self::Checkpoint(error) => error.next_step(),
             Self::Field(error) => error.next_step(),
             Self::SandboxField(error) => error.next_step(),
             Self::Id(error) => error.next_step(),

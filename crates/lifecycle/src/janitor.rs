@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use armor_checkpoint_store::Store;
 use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, EventPayload, TaskEvent};
 use armor_core::id::TaskId;
 use armor_core::job::{Handler, Job, JobError, JobKind, JobQueue, NewJob, Priority};
@@ -71,6 +72,7 @@ pub struct CleanUp {
     registry: Arc<dyn Registry>,
     runtime: Arc<dyn Runtime>,
     folders: TaskFolders,
+    checkpoints: Store,
 }
 
 impl CleanUp {
@@ -79,8 +81,9 @@ impl CleanUp {
         registry: Arc<dyn Registry>,
         runtime: Arc<dyn Runtime>,
         folders: TaskFolders,
+        checkpoints: Store,
     ) -> Self {
-        Self { registry, runtime, folders }
+        Self { registry, runtime, folders, checkpoints }
     }
 
     /// What cannot be removed stays in the trash and holds nobody up.
@@ -121,6 +124,9 @@ impl Handler for CleanUp {
             .await
             .map_err(|e| JobError::new("remove the task's sandbox", e))?;
         if is_deleted {
+            self.checkpoints
+                .forget(&task)
+                .map_err(|e| JobError::new("forget its checkpoints", e))?;
             self.folders
                 .discard(&task, lock)
                 .map_err(|e| JobError::new("discard its folder", e))?;

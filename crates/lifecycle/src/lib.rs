@@ -12,6 +12,7 @@
 
 mod attach;
 mod attend;
+mod checkpoint;
 mod collect;
 mod conclude;
 mod create;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use armor_checkpoint_store::Store;
 use armor_core::config::{ExecutionSettings, MonitorSettings, SweepSettings};
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub bus: Bus,
     /// Where tasks' files are.
     pub folders: TaskFolders,
+    /// Where tasks' checkpoints are.
+    pub checkpoints: Store,
     /// The processes that have this home open.
     pub instances: Instances,
     /// Who carries tasks' connections.

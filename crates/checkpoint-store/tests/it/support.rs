@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use armor_checkpoint_store::{Cause, Draft, Manifest, Root, Store};
+use armor_checkpoint_store::{Draft, Manifest, Root, Store};
+use armor_core::checkpoint::CheckpointCause;
 use armor_core::id::TaskId;
 use armor_core::time::Timestamp;
 use rustix::fs::{lgetxattr, llistxattr};
@@ -47,7 +48,7 @@ impl Place {
             id: format!("number-{number}").parse().unwrap(),
             task: Self::task(),
             name: None,
-            cause: Cause::Asked,
+            cause: CheckpointCause::Asked,
             at: Timestamp::from_micros(i64::from(number)),
             parent: None,
             state: serde_json::json!({ "status": "running" }),

@@ -12,8 +12,8 @@ pub use consumer::{Consumer, ConsumerError, Fault};
 pub use dead_letter::{DeadLetter, DeadLetterId, InvalidDeadLetterId};
 pub use log::{Commit, ConsumerName, DamagedEvent, EventLog, LogError, Stored};
 pub use payload::{
-    EventPayload, ExecutionEvent, HookEvent, NetworkEvent, PAYLOAD_VERSION, SandboxEvent,
-    SystemEvent, TaskEvent, UnreadablePayload,
+    CheckpointEvent, EventPayload, ExecutionEvent, HookEvent, NetworkEvent, PAYLOAD_VERSION,
+    SandboxEvent, SystemEvent, TaskEvent, UnreadablePayload,
 };
 
 use std::fmt;

@@ -4,6 +4,7 @@
 //! optional; a change that an old payload can't be read by raises [`PAYLOAD_VERSION`] and gets a
 //! conversion in [`EventPayload::decode`].
 
+mod checkpoint;
 mod execution;
 mod hook;
 mod network;
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::hook::HookPoint;
 
+pub use checkpoint::CheckpointEvent;
 pub use execution::ExecutionEvent;
 pub use hook::HookEvent;
 pub use network::NetworkEvent;
@@ -46,6 +48,8 @@ pub enum EventPayload {
     Sandbox(SandboxEvent),
     /// About a command in it.
     Execution(ExecutionEvent),
+    /// About its checkpoints.
+    Checkpoint(CheckpointEvent),
     /// About what it reaches.
     Network(NetworkEvent),
     /// About hooks on its changes.
@@ -61,6 +65,7 @@ impl EventPayload {
             Self::Task(event) => event.name(),
             Self::Sandbox(event) => event.name(),
             Self::Execution(event) => event.name(),
+            Self::Checkpoint(event) => event.name(),
             Self::Network(event) => event.name(),
             Self::Hook(event) => event.name(),
             Self::System(event) => event.name(),
@@ -109,6 +114,7 @@ impl EventPayload {
             Some(("task", _)) => serde_json::from_str(tagged).map(Self::Task),
             Some(("sandbox", _)) => serde_json::from_str(tagged).map(Self::Sandbox),
             Some(("execution", _)) => serde_json::from_str(tagged).map(Self::Execution),
+            Some(("checkpoint", _)) => serde_json::from_str(tagged).map(Self::Checkpoint),
             Some(("network", _)) => serde_json::from_str(tagged).map(Self::Network),
             Some(("system", _)) => serde_json::from_str(tagged).map(Self::System),
             _ => return Err(unreadable(None)),
@@ -143,6 +149,12 @@ impl From<SandboxEvent> for EventPayload {
 impl From<ExecutionEvent> for EventPayload {
     fn from(event: ExecutionEvent) -> Self {
         Self::Execution(event)
+    }
+}
+
+impl From<CheckpointEvent> for EventPayload {
+    fn from(event: CheckpointEvent) -> Self {
+        Self::Checkpoint(event)
     }
 }
 

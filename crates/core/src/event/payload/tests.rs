@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::checkpoint::CheckpointCause;
 use crate::execution::{CommandLine, ExecutionStatus, ExecutionUsage};
-use crate::id::{AgentId, ExecutionId, SandboxId, TaskId};
+use crate::id::{AgentId, CheckpointId, ExecutionId, SandboxId, TaskId};
 use crate::job::JobId;
 use crate::network::{NetworkPolicy, Refusal, Verdict};
 use crate::sandbox::{
@@ -15,7 +16,29 @@ use crate::task::{Loosening, WorkState};
 const SHARE: Use = Use { resource: Resource::Disk, used: 3, limit: 2 };
 
 fn one_of_each() -> Vec<EventPayload> {
-    [of_tasks(), of_networks(), of_hooks_and_the_home()].concat()
+    [of_tasks(), of_checkpoints(), of_networks(), of_hooks_and_the_home()].concat()
+}
+
+fn of_checkpoints() -> Vec<EventPayload> {
+    let checkpoint = CheckpointId::parse("c1").unwrap();
+    vec![
+        CheckpointEvent::Taken {
+            checkpoint: checkpoint.clone(),
+            name: Some("before-the-merge".parse().unwrap()),
+            cause: CheckpointCause::Asked,
+            files: 1,
+            bytes: 2,
+            bytes_added: 3,
+            left_out: 4,
+        }
+        .into(),
+        CheckpointEvent::Restored {
+            checkpoint: checkpoint.clone(),
+            safety: checkpoint,
+            changed: 5,
+        }
+        .into(),
+    ]
 }
 
 fn of_networks() -> Vec<EventPayload> {
@@ -204,6 +227,7 @@ fn docs_events_md_lists_every_event_with_its_fields() {
     documented.sort();
     assert_eq!(documented, expected, "docs/events.md is not what the families say");
     let families = [
+        include_str!("checkpoint.rs"),
         include_str!("execution.rs"),
         include_str!("hook.rs"),
         include_str!("network.rs"),

@@ -1,0 +1,114 @@
+//! Checkpoints of a task: what people call them, and why they were taken.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Diagnostic};
+
+/// What people call a checkpoint. One line of plain characters, without a part of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CheckpointName(String);
+
+/// A text that cannot be the name of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` cannot be the name of a checkpoint", .0.escape_debug())]
+pub struct InvalidCheckpointName(String);
+
+impl Diagnostic for InvalidCheckpointName {
+    fn code(&self) -> Code {
+        Code::ArgumentInvalid
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(format!(
+            "Use 1 to {} of the characters A-Z, a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit.",
+            CheckpointName::MAX_BYTES
+        ))
+    }
+}
+
+impl CheckpointName {
+    /// The longest, in bytes.
+    pub const MAX_BYTES: usize = 64;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CheckpointName {
+    type Err = InvalidCheckpointName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.as_bytes();
+        let is_name = (1..=Self::MAX_BYTES).contains(&bytes.len())
+            && bytes[0].is_ascii_alphanumeric()
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+        if is_name {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidCheckpointName(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for CheckpointName {
+    type Error = InvalidCheckpointName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<CheckpointName> for String {
+    fn from(name: CheckpointName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for CheckpointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a checkpoint was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointCause {
+    /// Somebody asked for it.
+    Asked,
+    /// To be able to go back behind a restoration.
+    BeforeRestore,
+}
+
+impl CheckpointCause {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::BeforeRestore => "before_restore",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_plain_word() {
+        for good in ["a", "before-the-merge", "v1.2_x", &"n".repeat(64)] {
+            assert_eq!(good.parse::<CheckpointName>().unwrap().as_str(), good);
+        }
+        for bad in
+            ["", ".", "..", ".x", "-x", "a/b", "a\\b", "a b", "a\n", "ü", "a\0", &"n".repeat(65)]
+        {
+            assert!(bad.parse::<CheckpointName>().is_err(), "{bad:?}");
+        }
+    }
+}
