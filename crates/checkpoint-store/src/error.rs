@@ -64,6 +64,12 @@ pub enum StoreError {
         /// The chunk.
         chunk: ChunkId,
     },
+    /// A tree cannot be made another one in its place.
+    #[error("{path} lies on another file system than Armor's own files", path = path.display())]
+    OtherFileSystem {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// Something is where a tree is to be restored to.
     #[error("{path} is not empty", path = path.display())]
     Occupied {
@@ -81,6 +87,7 @@ impl Diagnostic for StoreError {
             Self::NameTaken { .. } => Code::CheckpointNameTaken,
             Self::Damaged { .. } | Self::Missing { .. } => Code::CheckpointDamaged,
             Self::Occupied { .. } => Code::CheckpointOccupied,
+            Self::OtherFileSystem { .. } => Code::CheckpointElsewhere,
         }
     }
 
@@ -100,6 +107,10 @@ impl Diagnostic for StoreError {
             Self::NameTaken { .. } => "Choose another name, or none.".to_owned(),
             Self::Damaged { .. } | Self::Missing { .. } => {
                 "`armor checkpoint verify` says which checkpoints are whole; restore one of those."
+                    .to_owned()
+            }
+            Self::OtherFileSystem { .. } => {
+                "Make the checkpoint again in a folder of its own (`armor checkpoint extract`)."
                     .to_owned()
             }
             Self::Occupied { .. } => "Name a folder that is empty or not there yet.".to_owned(),

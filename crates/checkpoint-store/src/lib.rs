@@ -34,12 +34,14 @@
 
 mod cache;
 mod chunk;
+mod diff;
 mod error;
 mod index;
 mod ingest;
 mod lock;
 mod manifest;
 mod pack;
+mod replace;
 mod restore;
 mod scan;
 mod store;
@@ -51,6 +53,7 @@ mod xattr;
 pub use chunk::ChunkId;
 pub use error::StoreError;
 pub use manifest::{LeftOut, Manifest, Reason, RootRecord, Stats};
+pub use replace::Replaced;
 pub use restore::Restored;
 pub use store::{Draft, Root, Store};
 pub use verify::{Finding, Verified};

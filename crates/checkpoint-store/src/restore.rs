@@ -37,13 +37,11 @@ pub struct Restored {
 }
 
 /// A tree that is being made.
-struct Making<'a> {
+pub(crate) struct Making<'a> {
     chunks: &'a Chunks,
-    root: OwnedFd,
+    pub(crate) root: OwnedFd,
     /// What errors say.
     place: &'a Path,
-    /// Whether it may give files to others.
-    is_root: bool,
 }
 
 /// Everything of a tree, the folders first, each behind the one that it is in.
@@ -71,19 +69,19 @@ pub(crate) fn restore(
     let above = write::above(place);
     let beside = tempfile::Builder::new().prefix(write::TEMPORARY).tempdir_in(above);
     let beside = beside.map_err(io_error("write in", above))?;
-    let making = Making {
-        chunks,
-        root: scan::open(beside.path())?,
-        place,
-        is_root: rustix::process::geteuid().is_root(),
-    };
+    let making = Making::new(chunks, scan::open(beside.path())?, place);
     let restored = making.make(record)?;
     fs::rename(beside.keep(), place).map_err(io_error("put in place", place))?;
     write::sync_folder(place)?;
     Ok(restored)
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
+    /// Makes things in an open folder, of which errors say that it is `place`.
+    pub(crate) const fn new(chunks: &'a Chunks, root: OwnedFd, place: &'a Path) -> Self {
+        Self { chunks, root, place }
+    }
+
     fn make(&self, record: &RootRecord) -> Result<Restored, StoreError> {
         let plan = plan(self.chunks, record.tree)?;
         for (path, _) in &plan.folders {
@@ -108,10 +106,10 @@ impl Making<'_> {
         for (path, meta) in plan.folders.iter().rev() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let folder = openat(&self.root, path.as_slice(), flags, Mode::empty());
-            let given = folder.and_then(|folder| self.give(folder, meta));
+            let given = folder.and_then(|folder| give(folder, meta));
             given.map_err(|error| self.failed(path, error))?;
         }
-        let given = self.give(&self.root, &record.meta.meta).and_then(|()| syncfs(&self.root));
+        let given = give(&self.root, &record.meta.meta).and_then(|()| syncfs(&self.root));
         given.map_err(|error| self.failed(b"", error))?;
         let bytes = plan.files.iter().map(|(_, entry)| match entry.kind {
             Kind::File { size, .. } => size,
@@ -124,7 +122,8 @@ impl Making<'_> {
         })
     }
 
-    fn make_one(&self, path: &[u8], entry: &Entry) -> Result<(), StoreError> {
+    /// Makes a file, pipe or link.
+    pub(crate) fn make_one(&self, path: &[u8], entry: &Entry) -> Result<(), StoreError> {
         let made = match &entry.kind {
             Kind::File { size, pieces } => return self.make_file(path, *size, pieces, &entry.meta),
             Kind::Link { target } => symlinkat(target.as_slice(), &self.root, path),
@@ -133,7 +132,7 @@ impl Making<'_> {
         };
         let given = made.and_then(|()| {
             let Meta { uid, gid, .. } = entry.meta;
-            if self.is_root {
+            if is_root() {
                 let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
                 chownat(&self.root, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             }
@@ -167,21 +166,8 @@ impl Making<'_> {
         }
         let ends_in_a_hole = matches!(pieces.last(), Some(Piece::Hole { .. }));
         let sized = if ends_in_a_hole { ftruncate(&file, size) } else { Ok(()) };
-        let given = sized.and_then(|()| self.give(&file, meta));
+        let given = sized.and_then(|()| give(&file, meta));
         given.map_err(|error| self.failed(path, error))
-    }
-
-    /// Gives an open file or folder its owner, mode, attributes and time, in this order: a new owner
-    /// takes bits of the mode away, and everything else changes the time.
-    fn give(&self, file: impl AsFd, meta: &Meta) -> rustix::io::Result<()> {
-        if self.is_root {
-            fchown(&file, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
-        }
-        for (name, value) in &meta.xattrs {
-            xattr::set(&file, name, value)?;
-        }
-        fchmod(&file, mode(meta))?;
-        futimens(&file, &times(meta))
     }
 
     fn below(&self, path: &[u8]) -> PathBuf {
@@ -191,6 +177,22 @@ impl Making<'_> {
     fn failed(&self, path: &[u8], error: Errno) -> StoreError {
         io_error("make", self.below(path))(error)
     }
+}
+
+/// Gives an open file or folder its owner, mode, attributes and time, in this order: a new owner takes
+/// bits of the mode away, and everything else changes the time.
+pub(crate) fn give(file: impl AsFd, meta: &Meta) -> rustix::io::Result<()> {
+    if is_root() {
+        fchown(&file, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
+    }
+    xattr::make(&file, &meta.xattrs)?;
+    fchmod(&file, mode(meta))?;
+    futimens(&file, &times(meta))
+}
+
+/// Whether files may be given to others.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn mode(meta: &Meta) -> Mode {

@@ -334,16 +334,7 @@ impl Scan<'_> {
     }
 
     fn open_below(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let path = if path.is_empty() { b"." } else { path };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        loop {
-            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            match openat2(&self.root, path, flags, Mode::empty(), resolve) {
-                // Something was renamed meanwhile.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                opened => return opened,
-            }
-        }
+        open_below(&self.root, path, flags)
     }
 
     fn below(&self, path: &[u8]) -> PathBuf {
@@ -352,6 +343,24 @@ impl Scan<'_> {
 
     fn failed(&self, path: &[u8], error: Errno) -> StoreError {
         io_error("read", self.below(path))(io::Error::from(error))
+    }
+}
+
+/// Opens something of a tree, by no link and on no other file system.
+pub(crate) fn open_below(
+    root: &OwnedFd,
+    path: &[u8],
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
+    let path = if path.is_empty() { b"." } else { path };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    loop {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat2(root, path, flags, Mode::empty(), resolve) {
+            // Something was renamed meanwhile.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            opened => return opened,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::index::{Chunks, Index};
 use crate::ingest::{Ingest, caches};
 use crate::lock::StoreLock;
 use crate::manifest::{self, Manifest, RootRecord};
+use crate::replace::{self, Change, Replaced};
 use crate::restore::{self, Restored};
 use crate::scan::{self, Scan, device, look_at};
 use crate::tree::Moment;
@@ -206,6 +207,40 @@ impl Store {
         let _lock = StoreLock::shared(&self.root)?;
         let chunks = Chunks::new(self.index()?, &self.root);
         restore::restore(&chunks, record, place)
+    }
+
+    /// Makes trees those of a checkpoint, in their place. `now` is a checkpoint that was taken of them
+    /// since they were changed last; what is the same in both is not touched. A kill leaves all trees as
+    /// they were, or [`Self::finish`] makes all of them those of the checkpoint: for that there is `work`,
+    /// a folder on their file system in which nothing of the store is yet. Whoever calls takes it away
+    /// as a whole when all has come to its end; until then nobody may change the trees.
+    ///
+    /// # Errors
+    /// When something of the checkpoint is missing, or cannot be made; then the trees are as they were.
+    /// When a step cannot be done behind that, which is tried again by [`Self::finish`].
+    pub fn replace(
+        &self,
+        now: &Manifest,
+        wanted: &Manifest,
+        roots: &[Root<'_>],
+        work: &Path,
+    ) -> Result<Replaced, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let chunks = Chunks::new(self.index()?, &self.root);
+        let mut changes = Vec::new();
+        for Root { name, path } in roots {
+            changes.push(Change { path, now: now.root(name)?, wanted: wanted.root(name)? });
+        }
+        replace::replace(&chunks, &changes, work)
+    }
+
+    /// Ends what [`Self::replace`] began and somebody's death kept from its end. Says whether the trees
+    /// are those of the checkpoint now; else they are as they were.
+    ///
+    /// # Errors
+    /// When a step cannot be done.
+    pub fn finish(work: &Path) -> Result<bool, StoreError> {
+        replace::finish(work)
     }
 
     /// Reads back all checkpoints of a task, or of all tasks, and says which are whole.

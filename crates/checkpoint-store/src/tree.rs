@@ -72,6 +72,12 @@ pub(crate) enum Piece {
     },
 }
 
+impl Entry {
+    pub(crate) const fn is_folder(&self) -> bool {
+        matches!(self.kind, Kind::Folder { .. })
+    }
+}
+
 impl Meta {
     /// As the kernel tells it.
     pub(crate) fn of(stat: &Statx, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Self {

@@ -3,7 +3,9 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{XattrFlags, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fsetxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fremovexattr, fsetxattr,
+};
 use rustix::io::Errno;
 
 /// Those of an open file or folder, by name. A file system without any has none.
@@ -20,9 +22,18 @@ pub(crate) fn of(file: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>>
     Ok(found)
 }
 
-/// Gives a file one.
-pub(crate) fn set(file: impl AsFd, name: &[u8], value: &[u8]) -> rustix::io::Result<()> {
-    fsetxattr(file, name, value, XattrFlags::empty())
+/// Gives an open file or folder these and no others.
+pub(crate) fn make(file: impl AsFd, wanted: &[(Vec<u8>, Vec<u8>)]) -> rustix::io::Result<()> {
+    let there = of(&file)?;
+    for (name, _) in there.iter().filter(|(name, _)| !wanted.iter().any(|(kept, _)| kept == name)) {
+        fremovexattr(&file, name.as_slice())?;
+    }
+    for pair @ (name, value) in wanted {
+        if !there.contains(pair) {
+            fsetxattr(&file, name.as_slice(), value, XattrFlags::empty())?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn belongs(name: &[u8]) -> bool {

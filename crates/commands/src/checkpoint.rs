@@ -57,6 +57,17 @@ pub(crate) const EXTRACT: Command = Command {
     run: Run::Open(|call| extract(call).boxed()),
 };
 
+pub(crate) const RESTORE: Command = Command {
+    name: "checkpoint restore",
+    about: "Make a task's files those of a checkpoint; what is there is kept as another one",
+    arguments: &[
+        TASK,
+        CHECKPOINT,
+        Argument { name: "force", kind: Kind::Flag, help: "Do not ask" },
+    ],
+    run: Run::Open(|call| restore(call).boxed()),
+};
+
 pub(crate) const VERIFY: Command = Command {
     name: "checkpoint verify",
     about: "Read all checkpoints back, of a task or of all, and say which are whole",
@@ -151,6 +162,35 @@ async fn extract(call: Call) -> Result<Outcome, CommandError> {
         "files": restored.files,
         "folders": restored.folders,
         "bytes": restored.bytes,
+    });
+    Outcome::well(&view, text)
+}
+
+async fn restore(call: Call) -> Result<Outcome, CommandError> {
+    let lifecycle = &call.context.lifecycle;
+    let task = lifecycle.resolve(call.arguments.required("task")?).await?;
+    let checkpoint = call.arguments.required("checkpoint")?;
+    let manifest = lifecycle.find_checkpoint(task.id.as_str(), checkpoint).await?;
+    let question = format!(
+        "Make the files of task {} ({}) those of checkpoint {}? What is there is kept as another one.",
+        task.id,
+        task.name,
+        title(&manifest),
+    );
+    if !call.arguments.has("force") && !call.console.confirm(&question) {
+        return Err(CommandError::NotAgreed { action: format!("restoring task {}", task.id) });
+    }
+    let restoration = lifecycle.restore(task.id.as_str(), manifest.id.as_str()).await?;
+    let text = format!(
+        "Restored checkpoint {}: {} files, folders and links changed. What was there is checkpoint {}.",
+        title(&restoration.to),
+        restoration.changed,
+        restoration.safety.id,
+    );
+    let view = json!({
+        "checkpoint_id": restoration.to.id,
+        "safety_id": restoration.safety.id,
+        "changed": restoration.changed,
     });
     Outcome::well(&view, text)
 }

@@ -68,6 +68,7 @@ pub static COMMANDS: &[Command] = &[
     checkpoint::CREATE,
     checkpoint::LIST,
     checkpoint::SHOW,
+    checkpoint::RESTORE,
     checkpoint::EXTRACT,
     checkpoint::VERIFY,
     image::BUILD,

@@ -66,6 +66,7 @@ impl ExitStatus {
             | Code::WorkspaceNotADirectory
             | Code::WorkspaceNotARepository => Self::NotFound,
             Code::BackupOtherHome
+            | Code::CheckpointElsewhere
             | Code::CheckpointNameTaken
             | Code::CheckpointOccupied
             | Code::DatabaseInUse

@@ -40,6 +40,7 @@ codes! {
     BackupOtherHome = "backup.other_home", "A backup is that of another home.";
     CheckpointAmbiguous = "checkpoint.ambiguous", "A reference matches more than one checkpoint of a task.";
     CheckpointDamaged = "checkpoint.damaged", "Something of a checkpoint is missing or is not what was written.";
+    CheckpointElsewhere = "checkpoint.elsewhere", "A task's files lie where they cannot be restored in their place.";
     CheckpointNameTaken = "checkpoint.name_taken", "The task has a checkpoint of this name already.";
     CheckpointNotFound = "checkpoint.not_found", "The task has no such checkpoint.";
     CheckpointOccupied = "checkpoint.occupied", "Something is where a checkpoint is to be restored to.";

@@ -27,6 +27,7 @@ impl Lifecycle {
         let task = self.resolve(reference).await?;
         let _lock = self.parts.folders.lock(&task.id).await?;
         let task = self.parts.registry.get(&task.id).await?;
+        self.finish_restoration(&task.id).await?;
         self.take_checkpoint(&task, name, CheckpointCause::Asked).await
     }
 

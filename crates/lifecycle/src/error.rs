@@ -107,6 +107,12 @@ pub enum LifecycleError {
         /// Why not.
         reason: &'static str,
     },
+    /// The task's workspace is the user's.
+    #[error("{path} is a folder of the user's own", path = path.display())]
+    UsersOwnFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The certificates of the settings cannot be used.
     #[error("the certificates in {file} cannot be used", file = file.display())]
     Certificates {
@@ -164,6 +170,7 @@ impl Diagnostic for LifecycleError {
             Self::LimitRefused { .. } => Code::SandboxRefused,
             Self::WorkspaceRefused { .. } | Self::NotToBeBound { .. } => Code::WorkspaceRefused,
             Self::WorkspaceMeetsHome { .. } => Code::WorkspaceNotAllowed,
+            Self::UsersOwnFolder { .. } => Code::CheckpointElsewhere,
             Self::Certificates { .. } => Code::ConfigInvalid,
             Self::NoCarrier { .. } => Code::NetworkNoCarrier,
             Self::CarrierLock(_) | Self::Pool(_) => Code::StorageFailed,
@@ -202,6 +209,7 @@ impl Diagnostic for LifecycleError {
             }
             Self::WorkspaceMeetsHome { .. } => Some("Use another folder.".to_owned()),
             Self::NotToBeBound { .. } => Some("Give it to another user (`chown`), or ask for a copy of it.".to_owned()),
+            Self::UsersOwnFolder { .. } => Some("Make the checkpoint again in a folder of its own (`armor checkpoint extract`), and take from it what you want.".to_owned()),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())
             }

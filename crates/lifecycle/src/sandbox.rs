@@ -19,6 +19,7 @@ impl Lifecycle {
         task: &Task,
         progress: &dyn Progress,
     ) -> Result<SandboxId, LifecycleError> {
+        self.finish_restoration(&task.id).await?;
         if task.status == TaskStatus::Pending {
             // Whoever created it may have died before all was there, and its sandbox be made ahead.
             self.prepare(task, None).await?;

@@ -37,11 +37,12 @@ pub(crate) type TakenUp = Arc<Mutex<BTreeSet<ExecutionId>>>;
 
 impl Lifecycle {
     /// Looks after every execution whose watcher died: notes its end, or watches the command if it
-    /// still runs. Says how many there were.
+    /// still runs. Says how many there were. First ends the restorations of processes that died.
     ///
     /// # Errors
     /// When the registry fails.
     pub async fn take_up(&self) -> Result<usize, LifecycleError> {
+        self.finish_restorations().await?;
         let mut left = Vec::new();
         for execution in self.parts.registry.running_executions().await? {
             match self.parts.instances.is_alive(&execution.instance) {

@@ -35,6 +35,7 @@ impl TaskFolders {
         let folders = Self { root };
         make_private(&folders.locks())?;
         make_private(&folders.trash())?;
+        make_private(&folders.restorations_root())?;
         Ok(folders)
     }
 
@@ -48,13 +49,29 @@ impl TaskFolders {
     /// # Errors
     /// When the root cannot be read.
     pub fn tasks(&self) -> Result<Vec<TaskId>, StorageError> {
-        let failed = || io_error("list", &self.root);
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(failed())? {
-            let name = entry.map_err(failed())?.file_name();
-            found.extend(name.to_str().and_then(|name| TaskId::parse(name).ok()));
-        }
-        Ok(found)
+        tasks_in(&self.root)
+    }
+
+    /// Where a restoration of a task's files is at work, if one is.
+    pub fn restoring(&self, task: &TaskId) -> PathBuf {
+        self.restorations_root().join(task.as_str())
+    }
+
+    /// Every task of which a restoration is at work, or was when its process died.
+    ///
+    /// # Errors
+    /// When that cannot be looked at.
+    pub fn restorations(&self) -> Result<Vec<TaskId>, StorageError> {
+        tasks_in(&self.restorations_root())
+    }
+
+    /// Takes away what a restoration has worked with. [`Self::empty_trash`] removes it.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn discard_restoring(&self, task: &TaskId) -> Result<(), StorageError> {
+        let folder = self.restoring(task);
+        trash::discard(&folder, &self.trash()).map_err(io_error("move away", folder))
     }
 
     /// Waits until nobody else works on the task, in this process or another.
@@ -114,9 +131,24 @@ impl TaskFolders {
         self.root.with_file_name("locks")
     }
 
+    fn restorations_root(&self) -> PathBuf {
+        self.root.with_file_name("restoring")
+    }
+
     fn trash(&self) -> PathBuf {
         self.root.with_file_name("trash")
     }
+}
+
+/// The tasks that entries of a folder are named after.
+fn tasks_in(folder: &Path) -> Result<Vec<TaskId>, StorageError> {
+    let failed = || io_error("list", folder);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed())? {
+        let name = entry.map_err(failed())?.file_name();
+        found.extend(name.to_str().and_then(|name| TaskId::parse(name).ok()));
+    }
+    Ok(found)
 }
 
 impl TaskFolder {

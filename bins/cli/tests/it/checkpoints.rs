@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use armor_testkit::{Home, Repository};
 use serde_json::{Value, json};
@@ -90,6 +91,126 @@ fn what_is_wrong_with_a_checkpoint_is_told() {
     let verified = armor(&home, &["checkpoint", "verify", "a task"]);
     assert_eq!(verified.code, 1, "{verified:?}");
     assert!(verified.out.contains("is missing or damaged"), "{verified:?}");
+}
+
+// R24: in place, with a checkpoint of what was there to go back to.
+#[test]
+fn files_become_those_of_a_checkpoint_and_those_that_were_there_are_kept() {
+    let home = Home::new();
+    let workspace = task(&home);
+    fs::write(workspace.join("work"), "good").unwrap();
+    json(&home, &["checkpoint", "create", "a task", "--name", "good"]);
+    fs::write(workspace.join("work"), "bad").unwrap();
+    fs::write(workspace.join("more"), "of it").unwrap();
+    fs::remove_dir_all(workspace.join(".git")).unwrap();
+
+    assert_eq!(refused(&home, &["checkpoint", "restore", "a task", "good"], 2), "argument.invalid");
+    assert_eq!(fs::read_to_string(workspace.join("work")).unwrap(), "bad");
+    let restored = json(&home, &["checkpoint", "restore", "a task", "good", "--force"]);
+    assert_eq!(fs::read_to_string(workspace.join("work")).unwrap(), "good");
+    assert!(!workspace.join("more").exists() && workspace.join(".git/HEAD").exists());
+
+    let events = lines(&home, &["events", "a task", "--match", "checkpoint:restored"]);
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["data"]["safety"], restored["safety_id"]);
+    assert_eq!(events[0]["data"]["changed"], restored["changed"]);
+    let safety = restored["safety_id"].as_str().unwrap();
+    let shown = json(&home, &["checkpoint", "show", "a task", safety]);
+    assert_eq!(shown["cause"], "before_restore");
+    json(&home, &["checkpoint", "restore", "a task", safety, "--force"]);
+    assert_eq!(fs::read_to_string(workspace.join("more")).unwrap(), "of it");
+    assert!(!workspace.join(".git").exists());
+    for empty in ["restoring", "trash"] {
+        assert_eq!(fs::read_dir(home.path().join(empty)).unwrap().count(), 0, "{empty}");
+    }
+}
+
+// R24: a sandbox that runs has its workspace mounted, and its commands go on.
+#[tokio::test]
+async fn engine_a_sandbox_that_runs_sees_the_files_of_the_checkpoint_and_goes_on() {
+    armor_testkit::require_engine!();
+    let home = Home::new();
+    json(&home, &["create-task", "a task", "--image", armor_testkit::engine::image().as_str()]);
+    let shell = |line: &str| json(&home, &["exec", "a task", "--shell", "--", line]);
+    shell("echo good > work; echo memory > ~/note");
+    json(&home, &["checkpoint", "create", "a task", "--name", "good"]);
+    let running = json(&home, &["exec", "a task", "--background", "--", "sleep", "600"]);
+    shell("rm -rf work ~/note; mkdir work; echo bad > work/file");
+    json(&home, &["checkpoint", "restore", "a task", "good", "--force"]);
+    assert_eq!(shell("cat work ~/note")["stdout"], "good\nmemory\n");
+    shell("echo more >> work");
+    let executions = json(&home, &["executions", "list", "a task"]);
+    let slept = executions
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|execution| execution["execution_id"] == running["execution_id"]);
+    assert_eq!(slept.unwrap()["status"], "running");
+    json(&home, &["cleanup-task", "a task", "--force"]);
+}
+
+// R24, R96: a kill leaves the old files, or what comes next makes them the new ones.
+#[test]
+fn a_restoration_that_is_killed_leaves_the_old_files_or_comes_to_its_end() {
+    let home = Home::new();
+    let workspace = task(&home);
+    let fill = |text: &str| {
+        for number in 0..400 {
+            fs::write(workspace.join(number.to_string()), text).unwrap();
+        }
+    };
+    let content = || {
+        let found: std::collections::BTreeSet<_> = (0..400)
+            .map(|number| fs::read_to_string(workspace.join(number.to_string())).unwrap())
+            .collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().unwrap()
+    };
+    fill("old");
+    json(&home, &["checkpoint", "create", "a task", "--name", "old"]);
+    fill("new");
+    json(&home, &["checkpoint", "create", "a task", "--name", "new"]);
+    let mut there = "new";
+    let (mut stayed, mut ended) = (0, 0);
+    let mut whole = Duration::ZERO;
+    for round in 0..24 {
+        let to = if there == "new" { "old" } else { "new" };
+        let mut child = home
+            .command(env!("CARGO_BIN_EXE_armor"))
+            .args(["checkpoint", "restore", "a task", to, "--force"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Other moments are tried once there is something to do.
+        let began = home.path().join("restoring");
+        while fs::read_dir(&began).unwrap().next().is_none() && child.try_wait().unwrap().is_none()
+        {
+            std::thread::yield_now();
+        }
+        let start = Instant::now();
+        if round == 0 {
+            assert!(child.wait().unwrap().success());
+            whole = start.elapsed();
+        } else {
+            // The moment is what is tried, not something that is waited for.
+            std::thread::sleep(whole * (round % 12) / 11);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        json(&home, &["show", "a task"]);
+        let now = content();
+        if now == to {
+            ended += 1;
+            there = to;
+        } else {
+            assert_eq!(now, there);
+            stayed += 1;
+        }
+        assert_eq!(fs::read_dir(&began).unwrap().count(), 0);
+    }
+    assert!(stayed > 0 && ended > 0, "{stayed} times the old files, {ended} times the new ones");
+    let verified = json(&home, &["checkpoint", "verify"]);
+    assert_eq!(verified["findings"], json!([]));
 }
 
 // R26: a task's checkpoints go with it.

@@ -3,5 +3,6 @@
 mod damage;
 mod incremental;
 mod plot;
+mod replace;
 mod round_trip;
 mod support;

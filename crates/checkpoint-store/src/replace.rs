@@ -1,0 +1,268 @@
+//! Making a tree that is there another one, in its place: its root stays, since a sandbox has it
+//! mounted, and what is the same is not touched.
+//!
+//! What comes new is made beside the tree, and checked. Then a journal with all steps is written: from
+//! that moment on the tree becomes the other one, whoever dies, because [`finish`] does the steps again
+//! from the first. Before it, nothing of the tree has changed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, chmod, linkat, mkdirat, openat, renameat, syncfs, unlinkat,
+};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::ChunkId;
+use crate::diff::{self, Step};
+use crate::error::{StoreError, io_error};
+use crate::index::Chunks;
+use crate::manifest::RootRecord;
+use crate::restore::Making;
+use crate::scan::{self, device, look_at};
+use crate::tree::{Entry, Kind, Piece};
+use crate::write;
+
+/// What was done to trees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Files, folders and links that came, went or changed.
+    pub changed: u64,
+}
+
+/// The trees that become others, and how.
+#[derive(Debug, Serialize, Deserialize)]
+struct Journal {
+    format: u32,
+    trees: Vec<(PathBuf, Vec<Step>)>,
+}
+
+const FORMAT: u32 = 1;
+const JOURNAL: &str = "journal";
+
+/// A tree that is to become another one.
+pub(crate) struct Change<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) now: &'a RootRecord,
+    pub(crate) wanted: &'a RootRecord,
+}
+
+/// Makes all trees the others. What is made first is made in `work`, on the same file system, which is
+/// not there before that.
+pub(crate) fn replace(
+    chunks: &Chunks,
+    changes: &[Change<'_>],
+    work: &Path,
+) -> Result<Replaced, StoreError> {
+    let mut trees = Vec::new();
+    let mut changed = 0;
+    for (number, change) in changes.iter().enumerate() {
+        let place = work.join(number.to_string());
+        make_folder(&place.join("removed"))?;
+        let made = place.join("made");
+        make_folder(&made)?;
+        let (root, made_root) = (scan::open(change.path)?, scan::open(&made)?);
+        let on = |file: &OwnedFd| Ok::<_, Errno>(device(&look_at(file)?));
+        if on(&root).map_err(io_error("look at", change.path))?
+            != on(&made_root).map_err(io_error("look at", &made))?
+        {
+            return Err(StoreError::OtherFileSystem { path: change.path.to_owned() });
+        }
+        let plan = diff::plan(chunks, change.now, change.wanted)?;
+        let making = Making::new(chunks, made_root, change.path);
+        plan.made.par_iter().enumerate().try_for_each(|(number, entry)| {
+            let name = number.to_string().into_bytes();
+            making.make_one(&name, entry)?;
+            check(&making.root, &name, entry)
+        })?;
+        syncfs(&making.root).map_err(io_error("sync", &made))?;
+        changed += plan.changed;
+        trees.push((change.path.to_owned(), plan.steps));
+    }
+    let journal = Journal { format: FORMAT, trees };
+    // Memory is all that it writes to.
+    let mut bytes = postcard::to_stdvec(&journal).unwrap_or_default();
+    let hash = ChunkId::of(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    write::durably(&work.join(JOURNAL), &bytes)?;
+    write::sync_folder(work)?;
+    carry_out(&journal, work)?;
+    Ok(Replaced { changed })
+}
+
+/// Ends what somebody began who died: to its end, if it had come so far. Else it is as if it had not
+/// begun. Says which.
+pub(crate) fn finish(work: &Path) -> Result<bool, StoreError> {
+    let path = work.join(JOURNAL);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        bytes => bytes.map_err(io_error("read", &path))?,
+    };
+    let journal = bytes.split_last_chunk::<32>().and_then(|(bytes, hash)| {
+        let fits = ChunkId::of(bytes).as_bytes() == hash;
+        postcard::from_bytes::<Journal>(bytes).ok().filter(|read| fits && read.format == FORMAT)
+    });
+    let damaged = || StoreError::Damaged {
+        path: path.clone(),
+        reason: "it is no journal that this Armor wrote".to_owned(),
+    };
+    carry_out(&journal.ok_or_else(damaged)?, work)?;
+    Ok(true)
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(path).map_err(io_error("make", path))
+}
+
+/// Reads back what was made.
+fn check(root: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), StoreError> {
+    let Kind::File { size, pieces } = &entry.kind else { return Ok(()) };
+    let place = || PathBuf::from(OsStr::from_bytes(name));
+    let opened = openat(root, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = File::from(opened.map_err(io_error("read back", place()))?);
+    let mut at = 0;
+    for piece in pieces {
+        match piece {
+            Piece::Hole { bytes } => at += bytes,
+            Piece::Data { chunk, bytes } => {
+                let mut read = vec![0; usize::try_from(*bytes).unwrap_or(usize::MAX)];
+                file.read_exact_at(&mut read, at).map_err(io_error("read back", place()))?;
+                if ChunkId::of(&read) != *chunk {
+                    return Err(StoreError::Missing { chunk: *chunk });
+                }
+                at += u64::from(*bytes);
+            }
+        }
+    }
+    let length = file.metadata().map_err(io_error("read back", place()))?.len();
+    if length == *size { Ok(()) } else { Err(io_error("read back", place())(Errno::IO)) }
+}
+
+/// Does all steps, from the first, whoever has done some of them before.
+fn carry_out(journal: &Journal, work: &Path) -> Result<(), StoreError> {
+    for (number, (path, steps)) in journal.trees.iter().enumerate() {
+        let place = work.join(number.to_string());
+        let tree = InPlace {
+            root: scan::open(path)?,
+            made: scan::open(&place.join("made"))?,
+            removed: scan::open(&place.join("removed"))?,
+        };
+        for step in steps {
+            let done = tree.carry_out(step);
+            done.map_err(|error| {
+                io_error("restore", path.join(OsStr::from_bytes(step.path())))(error)
+            })?;
+        }
+        syncfs(&tree.root).map_err(io_error("sync", path))?;
+    }
+    Ok(())
+}
+
+impl Step {
+    fn path(&self) -> &[u8] {
+        match self {
+            Self::Open { path }
+            | Self::Remove { path, .. }
+            | Self::MakeFolder { path }
+            | Self::Place { path, .. }
+            | Self::Link { path, .. }
+            | Self::Give { path, .. } => path,
+        }
+    }
+}
+
+/// A tree and what is beside it.
+struct InPlace {
+    root: OwnedFd,
+    made: OwnedFd,
+    removed: OwnedFd,
+}
+
+/// The name under which a link is made before it is put in its place.
+const LINK: &str = "link";
+
+impl InPlace {
+    fn carry_out(&self, step: &Step) -> rustix::io::Result<()> {
+        match step {
+            Step::Open { path } => {
+                // Its owner may not even get in to read it.
+                let folder = match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
+                    // Somebody has done a step behind this one already.
+                    Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+                    folder => folder?,
+                };
+                let mode = Mode::from_raw_mode((look_at(&folder)?.stx_mode & 0o7777).into());
+                chmod(format!("/proc/self/fd/{}", folder.as_raw_fd()), mode | Mode::RWXU)
+            }
+            Step::Remove { path, number } => {
+                let number = number.to_string();
+                // What is at the path now has come behind it.
+                if exists(&self.removed, number.as_bytes())? {
+                    return Ok(());
+                }
+                let (above, name) = self.above(path)?;
+                match renameat(above, name, &self.removed, number) {
+                    Err(Errno::NOENT) => Ok(()),
+                    removed => removed,
+                }
+            }
+            Step::MakeFolder { path } => {
+                let (above, name) = self.above(path)?;
+                match mkdirat(above, name, Mode::RWXU) {
+                    Err(Errno::EXIST) => Ok(()),
+                    made => made,
+                }
+            }
+            Step::Place { path, number } => {
+                let number = number.to_string();
+                if !exists(&self.made, number.as_bytes())? {
+                    return Ok(());
+                }
+                let (above, name) = self.above(path)?;
+                renameat(&self.made, number, above, name)
+            }
+            Step::Link { path, to } => {
+                match unlinkat(&self.made, LINK, AtFlags::empty()) {
+                    Err(Errno::NOENT) => {}
+                    unlinked => unlinked?,
+                }
+                let (above_first, first) = self.above(to)?;
+                linkat(above_first, first, &self.made, LINK, AtFlags::empty())?;
+                let (above, name) = self.above(path)?;
+                // Of two names of one file, it would do nothing.
+                renameat(&self.made, LINK, above, name)
+            }
+            Step::Give { path, meta } => {
+                crate::restore::give(self.open(path, OFlags::RDONLY | OFlags::NONBLOCK)?, meta)
+            }
+        }
+    }
+
+    /// The folder that a path is in, and its last name.
+    fn above<'a>(&self, path: &'a [u8]) -> rustix::io::Result<(OwnedFd, &'a [u8])> {
+        let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (&path[..at], &path[at + 1..]),
+            None => (&b""[..], path),
+        };
+        Ok((self.open(above, OFlags::PATH | OFlags::DIRECTORY)?, name))
+    }
+
+    fn open(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        scan::open_below(&self.root, path, flags)
+    }
+}
+
+fn exists(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<bool> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    match rustix::fs::statx(folder, name, flags, rustix::fs::StatxFlags::TYPE) {
+        Err(Errno::NOENT) => Ok(false),
+        stat => stat.map(|_| true),
+    }
+}

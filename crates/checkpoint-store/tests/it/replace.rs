@@ -1,0 +1,181 @@
+//! A tree becomes another one in its place, as a whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use armor_checkpoint_store::{Manifest, Root, Store};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::plot::{act, deed};
+use crate::support::{Place, describe};
+
+/// The files of a tree by their inodes, with the time of their last change.
+fn inodes(root: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stat = fs::symlink_metadata(&path).unwrap();
+            if stat.is_dir() {
+                waiting.push(path);
+            } else {
+                found.insert(path, (stat.ino(), stat.ctime(), stat.ctime_nsec()));
+            }
+        }
+    }
+    found
+}
+
+fn replace(place: &Place, now: &Manifest, wanted: &Manifest) -> u64 {
+    let roots = [Root { name: "workspace", path: &place.tree() }];
+    let work = place.path("work");
+    let changed = place.store.replace(now, wanted, &roots, &work).unwrap().changed;
+    fs::remove_dir_all(work).unwrap();
+    changed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    // R24: whatever the trees are, one becomes the other, bit for bit, and back.
+    #[test]
+    fn any_tree_becomes_any_other_and_back(
+        first in vec(deed(), 0..40), later in vec(deed(), 0..30),
+    ) {
+        let place = Place::new();
+        first.iter().for_each(|deed| act(&place.tree(), deed));
+        let (one, before) = (place.take(), describe(&place.tree()));
+        later.iter().for_each(|deed| act(&place.tree(), deed));
+        let (two, after) = (place.take(), describe(&place.tree()));
+        let root = fs::metadata(place.tree()).unwrap().ino();
+
+        let changed = replace(&place, &two, &one);
+        prop_assert_eq!(&describe(&place.tree()), &before);
+        prop_assert_eq!(changed == 0, before == after);
+        prop_assert_eq!(fs::metadata(place.tree()).unwrap().ino(), root);
+        replace(&place, &one, &two);
+        prop_assert_eq!(&describe(&place.tree()), &after);
+    }
+}
+
+#[test]
+fn what_is_the_same_is_not_touched() {
+    let place = Place::new();
+    for folder in ["a", "b"] {
+        fs::create_dir(place.tree().join(folder)).unwrap();
+        for number in 0..20 {
+            fs::write(place.tree().join(folder).join(number.to_string()), folder).unwrap();
+        }
+    }
+    let one = place.take();
+    fs::write(place.tree().join("a/7"), "changed").unwrap();
+    fs::write(place.tree().join("a/new"), "new").unwrap();
+    fs::remove_dir_all(place.tree().join("b")).unwrap();
+    let two = place.take();
+    let before = inodes(&place.tree());
+    replace(&place, &two, &one);
+    let after = inodes(&place.tree());
+    for number in (0..20).filter(|number| *number != 7) {
+        let path = place.tree().join("a").join(number.to_string());
+        assert_eq!(after[&path], before[&path]);
+    }
+    assert!(!after.contains_key(&place.tree().join("a/new")));
+    assert_eq!(after.len(), 40);
+}
+
+#[test]
+fn a_checkpoint_of_which_something_is_missing_changes_nothing() {
+    let place = Place::new();
+    fs::write(place.tree().join("file"), "old").unwrap();
+    let one = place.take();
+    let packs = place.path("home/checkpoints/packs");
+    let first: Vec<_> = fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    fs::write(place.tree().join("file"), "new").unwrap();
+    let two = place.take();
+    for pack in first {
+        fs::remove_file(pack).unwrap();
+    }
+    let roots = [Root { name: "workspace", path: &place.tree() }];
+    let before = describe(&place.tree());
+    place.store.replace(&two, &one, &roots, &place.path("work")).unwrap_err();
+    assert_eq!(describe(&place.tree()), before);
+    assert!(!Store::finish(&place.path("work")).unwrap());
+}
+
+const PLACE: &str = "CHECKPOINT_TEST_PLACE";
+
+/// Not a test of its own: what the next one kills.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how a test tells its own child where to work")]
+fn the_process_that_is_killed() {
+    let Ok(folder) = std::env::var(PLACE) else { return };
+    let folder = PathBuf::from(folder);
+    let store = Store::open(&folder.join("home")).unwrap();
+    let get = |name: &str| store.get(&Place::task(), &name.parse().unwrap()).unwrap();
+    let roots = [Root { name: "workspace", path: &folder.join("tree") }];
+    store.replace(&get("number-1"), &get("number-0"), &roots, &folder.join("work")).unwrap();
+}
+
+// R24, R96: SIGKILL at any moment leaves the old tree or, behind the next look, the new one.
+#[test]
+fn a_kill_at_any_moment_leaves_one_tree_or_the_other() {
+    let place = Place::new();
+    let fill = |text: &str| {
+        for folder in 0..20 {
+            let folder = place.tree().join(format!("{text}{}", folder % 15));
+            fs::create_dir_all(&folder).unwrap();
+            for file in 0..20 {
+                fs::write(folder.join(file.to_string()), format!("{text} {file}")).unwrap();
+            }
+        }
+    };
+    fill("a");
+    let (one, old) = (place.take(), describe(&place.tree()));
+    fs::remove_dir_all(place.tree().join("a3")).unwrap();
+    fs::write(place.tree().join("a3"), "a file now").unwrap();
+    fs::write(place.tree().join("a4/4"), "changed").unwrap();
+    fill("b");
+    let (two, new) = (place.take(), describe(&place.tree()));
+
+    let (mut back, mut on) = (0, 0);
+    let mut whole = Duration::ZERO;
+    for round in 0..40_u32 {
+        let began = Instant::now();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "replace::the_process_that_is_killed"])
+            .env(PLACE, place.path(""))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        if round == 0 {
+            assert!(child.wait().unwrap().success());
+            whole = began.elapsed();
+        } else {
+            // The moment is what is tried, not something that is waited for.
+            std::thread::sleep(whole * (round % 20) / 19);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let had_journal = place.path("work/journal").exists();
+        let finished = Store::finish(&place.path("work")).unwrap();
+        assert_eq!(finished, had_journal);
+        let there = describe(&place.tree());
+        if there == old {
+            back += 1;
+            fs::remove_dir_all(place.path("work")).unwrap();
+            replace(&place, &one, &two);
+        } else {
+            on += 1;
+            let _none = fs::remove_dir_all(place.path("work"));
+        }
+        assert_eq!(describe(&place.tree()), new, "round {round}");
+    }
+    assert!(back > 1 && on > 1, "{back} times the old tree, {on} times the new one");
+    assert_eq!(place.store.verify(None).unwrap().findings.len(), 0);
+}
