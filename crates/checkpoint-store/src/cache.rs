@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Statx;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{StoreError, io_error};
 use crate::tree::{Entry, Moment};
-use crate::{ChunkId, write};
+use crate::{seal, write};
 
 /// What the kernel tells of a file that changes with its content, its metadata or its identity. The
 /// time of the last change (`ctime`) cannot be set by anybody.
@@ -52,6 +52,25 @@ pub(crate) struct Cache {
     folders: HashMap<Vec<u8>, Vec<Known>>,
 }
 
+/// What is known of a tree now, to be kept for the next time.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    /// The file to keep it in.
+    pub(crate) path: PathBuf,
+    pub(crate) device: u64,
+    pub(crate) folders: Vec<(Vec<u8>, Vec<Known>)>,
+}
+
+impl Fresh {
+    pub(crate) fn keep(self) -> Result<(), StoreError> {
+        let Self { path, device, folders } = self;
+        let bytes = seal::seal(&Kept { format: FORMAT, device, folders }, &path)?;
+        let mut file = write::begin(&path)?;
+        file.write_all(&bytes).map_err(io_error("write", &path))?;
+        write::put(file, &path)
+    }
+}
+
 /// A file as it was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Known {
@@ -71,30 +90,10 @@ const FORMAT: u32 = 1;
 impl Cache {
     /// What was kept of a tree on that device; nothing when that cannot be read.
     pub(crate) fn load(path: &Path, device: u64) -> Self {
-        let kept = fs::read(path).ok().and_then(|bytes| {
-            let (bytes, hash) = bytes.split_last_chunk::<32>()?;
-            let fits = ChunkId::of(bytes).as_bytes() == hash;
-            postcard::from_bytes::<Kept>(bytes).ok().filter(|_| fits)
-        });
+        let kept = fs::read(path).ok().and_then(|bytes| seal::open::<Kept>(&bytes));
         let kept = kept.filter(|kept| kept.format == FORMAT && kept.device == device);
         let folders = kept.map(|kept| kept.folders.into_iter().collect());
         Self { folders: folders.unwrap_or_default() }
-    }
-
-    /// Keeps what is known of a tree now.
-    pub(crate) fn keep(
-        path: &Path,
-        device: u64,
-        folders: Vec<(Vec<u8>, Vec<Known>)>,
-    ) -> Result<(), StoreError> {
-        let kept = Kept { format: FORMAT, device, folders };
-        // Memory is all that it writes to.
-        let mut bytes = postcard::to_stdvec(&kept).unwrap_or_default();
-        let hash = ChunkId::of(&bytes);
-        bytes.extend_from_slice(hash.as_bytes());
-        let mut file = write::begin(path)?;
-        file.write_all(&bytes).map_err(io_error("write", path))?;
-        write::put(file, path)
     }
 
     /// What is known of the files of a folder.

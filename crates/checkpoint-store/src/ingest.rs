@@ -16,7 +16,7 @@ use rustix::fs::SeekFrom;
 use crate::ChunkId;
 use crate::error::StoreError;
 use crate::index::{Index, packs};
-use crate::pack::{PackId, PackWriter, Place};
+use crate::pack::PackWriter;
 use crate::tree::Piece;
 
 /// A file that is shorter is one chunk, and no chunk is longer than the last of these.
@@ -69,7 +69,6 @@ pub(crate) struct Ingest<'a> {
 struct New {
     chunks: HashSet<ChunkId>,
     pack: Option<PackWriter>,
-    finished: Vec<(PackId, Vec<(ChunkId, Place)>)>,
 }
 
 thread_local! {
@@ -104,7 +103,7 @@ impl<'a> Ingest<'a> {
         if pack.length() < PACK {
             new.pack = Some(pack);
         } else {
-            new.finished.push(pack.finish(&packs)?);
+            pack.finish(&packs)?;
         }
         self.added.fetch_add(stored.len() as u64, Ordering::Relaxed);
         Ok(id)
@@ -175,12 +174,9 @@ impl<'a> Ingest<'a> {
     }
 
     /// Puts all that is new in its place. From then on it survives the loss of power.
-    pub(crate) fn finish(self) -> Result<Vec<(PackId, Vec<(ChunkId, Place)>)>, StoreError> {
-        let mut new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pack) = new.pack.take() {
-            new.finished.push(pack.finish(&packs(self.root))?);
-        }
-        Ok(new.finished)
+    pub(crate) fn finish(self) -> Result<(), StoreError> {
+        let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
+        new.pack.map_or(Ok(()), |pack| pack.finish(&packs(self.root)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, New> {

@@ -44,6 +44,7 @@ mod pack;
 mod replace;
 mod restore;
 mod scan;
+mod seal;
 mod store;
 mod tree;
 mod verify;

@@ -235,7 +235,7 @@ pub(crate) fn of_task(
         }
         match load(&path) {
             Ok(manifest) if path == file(root, &manifest.task, &manifest.id) => {
-                found.push(manifest)
+                found.push(manifest);
             }
             Ok(_) => damaged.push(StoreError::Damaged {
                 path,

@@ -80,19 +80,15 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Completes it and puts it in its place. What it is called, and where its chunks are.
-    pub(crate) fn finish(
-        mut self,
-        packs: &Path,
-    ) -> Result<(PackId, Vec<(ChunkId, Place)>), StoreError> {
+    /// Completes it and puts it in its place.
+    pub(crate) fn finish(mut self, packs: &Path) -> Result<(), StoreError> {
         let id = PackId::of(&self.list);
         let count = (self.list.len() / ENTRY) as u64;
         let tail = [self.list.as_slice(), id.as_bytes(), &count.to_le_bytes()].concat();
         let path = file(packs, &id);
         self.file.write_all(&tail).map_err(io_error("write", &path))?;
-        let file = self.file.into_inner().map_err(|error| error.into_error());
-        write::finish(file.map_err(io_error("write", &path))?, &path)?;
-        Ok((id, entries(&self.list)))
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error);
+        write::finish(file.map_err(io_error("write", &path))?, &path)
     }
 }
 

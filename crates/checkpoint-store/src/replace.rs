@@ -28,7 +28,7 @@ use crate::manifest::RootRecord;
 use crate::restore::Making;
 use crate::scan::{self, device, look_at};
 use crate::tree::{Entry, Kind, Piece};
-use crate::write;
+use crate::{seal, write};
 
 /// What was done to trees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,11 +87,8 @@ pub(crate) fn replace(
         trees.push((change.path.to_owned(), plan.steps));
     }
     let journal = Journal { format: FORMAT, trees };
-    // Memory is all that it writes to.
-    let mut bytes = postcard::to_stdvec(&journal).unwrap_or_default();
-    let hash = ChunkId::of(&bytes);
-    bytes.extend_from_slice(hash.as_bytes());
-    write::durably(&work.join(JOURNAL), &bytes)?;
+    let path = work.join(JOURNAL);
+    write::durably(&path, &seal::seal(&journal, &path)?)?;
     write::sync_folder(work)?;
     carry_out(&journal, work)?;
     Ok(Replaced { changed })
@@ -105,10 +102,7 @@ pub(crate) fn finish(work: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         bytes => bytes.map_err(io_error("read", &path))?,
     };
-    let journal = bytes.split_last_chunk::<32>().and_then(|(bytes, hash)| {
-        let fits = ChunkId::of(bytes).as_bytes() == hash;
-        postcard::from_bytes::<Journal>(bytes).ok().filter(|read| fits && read.format == FORMAT)
-    });
+    let journal = seal::open::<Journal>(&bytes).filter(|read| read.format == FORMAT);
     let damaged = || StoreError::Damaged {
         path: path.clone(),
         reason: "it is no journal that this Armor wrote".to_owned(),

@@ -25,7 +25,7 @@ use crate::error::{StoreError, io_error};
 use crate::ingest::{Ingest, IngestError};
 use crate::manifest::{LeftOut, Reason, RootMeta, RootRecord, Stats};
 use crate::tree::{Entry, Kind, Meta, Moment, Piece, Tree, file_type};
-use crate::xattr;
+use crate::{seal, xattr};
 
 /// How often a file is read again that changed while it was read.
 const TRIES: usize = 3;
@@ -206,8 +206,10 @@ impl Scan<'_> {
             Ok(match self.read_one(&path, file)? {
                 Read::Whole(entry, fingerprint) => {
                     file.entry = Some(entry);
-                    // What it is now, which may be later than when it was listed.
-                    (fingerprint != Fingerprint::of(&file.stat)).then(|| unsettle(&mut file.stat));
+                    // It may have changed since it was listed.
+                    if fingerprint != Fingerprint::of(&file.stat) {
+                        unsettle(&mut file.stat);
+                    }
                     None
                 }
                 Read::Unsteady(entry) => {
@@ -241,13 +243,13 @@ impl Scan<'_> {
                 Err(error) => return gone(error),
             },
             FileType::Fifo => Kind::Fifo,
-            _ => return self.read_content(path, name),
+            _ => return self.read_content(path, &name),
         };
         let entry = Entry { name, meta: Meta::of(&file.stat, Vec::new()), kind };
         Ok(Read::Whole(entry, Fingerprint::of(&file.stat)))
     }
 
-    fn read_content(&self, path: &[u8], name: Vec<u8>) -> Result<Read, StoreError> {
+    fn read_content(&self, path: &[u8], name: &[u8]) -> Result<Read, StoreError> {
         let mut last = None;
         for _ in 0..TRIES {
             // Not to be held up by a pipe that has taken its place.
@@ -277,7 +279,7 @@ impl Scan<'_> {
             };
             let after = look_at(&opened).map_err(failed)?;
             let entry = Entry {
-                name: name.clone(),
+                name: name.to_vec(),
                 meta: Meta::of(&after, xattrs),
                 kind: Kind::File { size, pieces },
             };
@@ -316,7 +318,7 @@ impl Scan<'_> {
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             stats.files += folder.files.len() as u64;
             stats.bytes += entries.iter().map(size).sum::<u64>();
-            let tree = self.ingest.chunk(&Tree { entries }.encode())?;
+            let tree = self.ingest.chunk(&seal::encode(&Tree { entries }, self.path)?)?;
             trees.insert(folder.path.clone(), (tree, std::mem::take(&mut folder.xattrs)));
         }
         left_out.sort_by(|a, b| a.path.cmp(&b.path));
@@ -416,7 +418,9 @@ fn links(folders: &[Folder]) -> Vec<Vec<Vec<u8>>> {
         }
     }
     let mut groups: Vec<_> = groups.into_values().filter(|group| group.len() > 1).collect();
-    groups.iter_mut().for_each(|group| group.sort_unstable());
+    for group in &mut groups {
+        group.sort_unstable();
+    }
     groups.sort_unstable();
     groups
 }

@@ -10,7 +10,7 @@ use armor_core::id::{CheckpointId, TaskId};
 use armor_core::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Fresh};
 use crate::error::{StoreError, io_error};
 use crate::index::{Chunks, Index};
 use crate::ingest::{Ingest, caches};
@@ -102,32 +102,29 @@ impl Store {
             state: draft.state,
         };
         manifest::save(&self.root, &manifest)?;
-        for (path, device, files) in known {
-            if let Err(error) = Cache::keep(&path, device, files) {
+        for fresh in known {
+            if let Err(error) = fresh.keep() {
                 tracing::warn!(%error, "the next checkpoint reads all files again");
             }
         }
         Ok(manifest)
     }
 
-    #[allow(clippy::type_complexity, reason = "what the cache is kept of, for the next lines only")]
     fn scan(
         &self,
         ingest: &Ingest<'_>,
         Root { name, path }: Root<'_>,
-    ) -> Result<(RootRecord, (PathBuf, u64, Vec<(Vec<u8>, Vec<crate::cache::Known>)>)), StoreError>
-    {
+    ) -> Result<(RootRecord, Fresh), StoreError> {
         let root = scan::open(path)?;
         let device = device(&look_at(&root).map_err(io_error("look at", path))?);
-        let file =
-            caches(&self.root).join(ChunkId::of(path.as_os_str().as_encoded_bytes()).to_string());
+        let place = ChunkId::of(path.as_os_str().as_encoded_bytes());
+        let file = caches(&self.root).join(place.to_string());
         let cache = Cache::load(&file, device);
-        let since = before_the_last_tick();
         let before = ingest.added();
-        let scan = Scan { ingest, root, path, cache: &cache, since };
+        let scan = Scan { ingest, root, path, cache: &cache, since: before_the_last_tick() };
         let mut scanned = scan.run(name)?;
         scanned.record.stats.bytes_added = ingest.added() - before;
-        Ok((scanned.record, (file, device, scanned.known)))
+        Ok((scanned.record, Fresh { path: file, device, folders: scanned.known }))
     }
 
     /// The checkpoints of a task, the oldest first. Damaged manifests are left out and warned of.

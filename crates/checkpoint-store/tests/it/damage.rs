@@ -40,7 +40,7 @@ fn a_bit_that_flips_in_a_pack_is_found_wherever_it_is() {
     for at in 13..whole.len() {
         flip(&pack, at);
         let verified = place.store.verify(None).unwrap();
-        assert_eq!(verified.whole, [second.id.clone()], "bit {at}");
+        assert_eq!(verified.whole, std::slice::from_ref(&second.id), "bit {at}");
         assert!(!verified.findings.is_empty());
         let error = place.store.restore(&first, "workspace", &place.path("new")).unwrap_err();
         assert!(matches!(error, StoreError::Missing { .. }), "{error}");
@@ -59,7 +59,11 @@ fn a_damaged_manifest_is_named_and_the_others_are_there() {
     let whole = fs::read(&manifest).unwrap();
     for at in (0..whole.len()).step_by(7) {
         flip(&manifest, at);
-        assert_eq!(place.store.list(&Place::task()).unwrap(), [second.clone()], "bit {at}");
+        assert_eq!(
+            place.store.list(&Place::task()).unwrap(),
+            std::slice::from_ref(&second),
+            "bit {at}"
+        );
         let error = place.store.get(&Place::task(), &first.id).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
         let findings = place.store.verify(None).unwrap().findings;

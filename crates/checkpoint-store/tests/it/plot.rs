@@ -109,6 +109,13 @@ pub(crate) fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
+/// Does them, one after the other.
+pub(crate) fn act_all(root: &Path, deeds: &[Deed]) {
+    for deed in deeds {
+        act(root, deed);
+    }
+}
+
 /// Does it, where it can be done.
 pub(crate) fn act(root: &Path, deed: &Deed) {
     let place = |at: &[u8]| root.join(OsStr::from_bytes(at));

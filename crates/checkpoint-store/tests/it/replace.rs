@@ -11,7 +11,7 @@ use armor_checkpoint_store::{Manifest, Root, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::plot::{act, deed};
+use crate::plot::{act_all, deed};
 use crate::support::{Place, describe};
 
 /// The files of a tree by their inodes, with the time of their last change.
@@ -49,9 +49,9 @@ proptest! {
         first in vec(deed(), 0..40), later in vec(deed(), 0..30),
     ) {
         let place = Place::new();
-        first.iter().for_each(|deed| act(&place.tree(), deed));
+        act_all(&place.tree(), &first);
         let (one, before) = (place.take(), describe(&place.tree()));
-        later.iter().for_each(|deed| act(&place.tree(), deed));
+        act_all(&place.tree(), &later);
         let (two, after) = (place.take(), describe(&place.tree()));
         let root = fs::metadata(place.tree()).unwrap().ino();
 

@@ -7,7 +7,7 @@ use armor_checkpoint_store::{Reason, StoreError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::plot::{Deed, act, deed};
+use crate::plot::{Deed, act, act_all, deed};
 use crate::support::{Place, describe};
 
 proptest! {
@@ -22,9 +22,7 @@ proptest! {
         let place = Place::new();
         let mut taken = Vec::new();
         for deeds in std::iter::once(&first).chain(&later) {
-            for deed in deeds {
-                act(&place.tree(), deed);
-            }
+            act_all(&place.tree(), deeds);
             let before = describe(&place.tree());
             taken.push((place.take(), before));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -88,7 +89,7 @@ pub(crate) fn describe(root: &Path) -> BTreeMap<Vec<u8>, String> {
         } else if stat.is_file() {
             blake3::hash(&fs::read(&path).unwrap()).to_string()
         } else if stat.is_symlink() {
-            format!("{:?}", fs::read_link(&path).unwrap())
+            format!("{:?}", fs::read_link(&path).unwrap().as_os_str().as_bytes())
         } else {
             String::new()
         };
@@ -110,7 +111,8 @@ pub(crate) fn describe(root: &Path) -> BTreeMap<Vec<u8>, String> {
     for (_, mut names) in first_names {
         names.sort();
         for name in &names {
-            described.get_mut(name).unwrap().push_str(&format!(" one file: {names:?}"));
+            let line: &mut String = described.get_mut(name).unwrap();
+            write!(line, " one file: {names:?}").unwrap();
         }
     }
     described
