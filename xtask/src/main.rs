@@ -20,7 +20,8 @@ cargo xtask <command>
   images build [WHICH]
                    build the sandboxes' images: base, developer, all (the default)
   bench [AREA] [--quick] [--json]
-                   measure beside the baselines: registry, events, sandbox, or all (the default)
+                   measure beside the baselines: registry, events, sandbox, checkpoints, or
+                   all (the default)
   load-test [--quick] [--json]
                    the load tests: 10,000 and 100,000 tasks one by one, 1,000 at once, then every
                    operation among them

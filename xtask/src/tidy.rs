@@ -78,7 +78,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-torture", &["armor-core", "armor-events", "armor-persistence", "armor-registry"]),
     (
         "armor-bench",
-        &["armor", "armor-core", "armor-docker", "armor-events", "armor-registry", "armor-testkit"],
+        &[
+            "armor",
+            "armor-checkpoint-store",
+            "armor-core",
+            "armor-docker",
+            "armor-events",
+            "armor-registry",
+            "armor-testkit",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::Effort;
 
-const USAGE: &str = "usage: armor-bench <registry|events|sandbox|load|all> [--quick] [--json]";
+const USAGE: &str =
+    "usage: armor-bench <registry|events|sandbox|checkpoints|load|all> [--quick] [--json]";
 
 /// A part of Armor that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Area {
     Load,
     /// Sandboxes and commands in them, beside the bare engine.
     Sandbox,
+    /// Checkpoints of a tree, beside archives and restic.
+    Checkpoints,
 }
 
 /// The command line, understood.
@@ -62,7 +65,8 @@ fn areas(word: &str) -> Result<Vec<Area>, Misused> {
         "events" => Ok(vec![Area::Events]),
         "load" => Ok(vec![Area::Load]),
         "sandbox" => Ok(vec![Area::Sandbox]),
-        "all" => Ok(vec![Area::Registry, Area::Events, Area::Sandbox]),
+        "checkpoints" => Ok(vec![Area::Checkpoints]),
+        "all" => Ok(vec![Area::Registry, Area::Events, Area::Sandbox, Area::Checkpoints]),
         unknown => Err(Misused(format!("`{unknown}` is no area"))),
     }
 }
@@ -79,7 +83,8 @@ mod tests {
     fn an_area_and_flags_are_taken_in_any_order() {
         let wanted = Arguments { areas: vec![Area::Registry], effort: Effort::Quick, json: true };
         assert_eq!(parsed("--quick registry --json").unwrap(), wanted);
-        assert_eq!(parsed("all").unwrap().areas, [Area::Registry, Area::Events, Area::Sandbox]);
+        let all = [Area::Registry, Area::Events, Area::Sandbox, Area::Checkpoints];
+        assert_eq!(parsed("all").unwrap().areas, all);
     }
 
     #[test]

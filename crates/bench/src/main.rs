@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 mod arguments;
+mod checkpoints;
 mod events;
 mod machine;
 mod registry;
@@ -85,6 +86,11 @@ async fn run(arguments: &Arguments) -> Outcome {
             Area::Events => as_a_task(events::measure(arguments.effort)).await?,
             Area::Load => as_a_task(registry::load::measure(arguments.effort)).await?,
             Area::Sandbox => sandbox::measure(arguments.effort).await?,
+            Area::Checkpoints => {
+                let effort = arguments.effort;
+                // It waits for the disk and for programs.
+                tokio::task::spawn_blocking(move || checkpoints::measure(effort)).await??
+            }
         });
     }
     print(&machine, &rows, arguments.json)

@@ -137,6 +137,7 @@ impl Row {
         let Subject { area, name, unit, baseline, target } = subject;
         let ok = match target {
             Some(Target::MoreByAtMost(most)) => Some(ours - base <= most),
+            Some(Target::Ratio(most)) => Some(ours / base <= most),
             _ => None,
         };
         Self {

@@ -53,6 +53,18 @@ impl Times {
         timed(&mut self.baseline, work).await
     }
 
+    /// Does work of a side that is not waited for, and takes its time; what fails has none.
+    pub(crate) fn run<T, E>(
+        &mut self,
+        side: Side,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let started = Instant::now();
+        let done = work()?;
+        self.took(side, started.elapsed());
+        Ok(done)
+    }
+
     /// Notes a time that was taken otherwise.
     pub(crate) fn took(&mut self, side: Side, time: Duration) {
         record(

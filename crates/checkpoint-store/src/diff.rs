@@ -80,9 +80,9 @@ pub(crate) fn plan(
     let is_linked = |path: &[u8]| links_now.contains_key(path) || links.contains_key(path);
 
     let mut work = Work::default();
-    work.kept.insert(Vec::new(), wanted.meta.meta.clone());
+    work.kept.insert(Vec::new(), wanted.meta.clone());
     if now.meta != wanted.meta {
-        work.given.push((Vec::new(), wanted.meta.meta.clone()));
+        work.given.push((Vec::new(), wanted.meta.clone()));
         work.changed += 1;
     }
     // Where names of one file differ, the trees say nothing of it.

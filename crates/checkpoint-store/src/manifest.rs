@@ -45,8 +45,7 @@ pub struct RootRecord {
     /// The chunk with what is in it.
     pub tree: ChunkId,
     /// Of the folder itself.
-    #[serde(flatten)]
-    pub(crate) meta: RootMeta,
+    pub(crate) meta: Meta,
     /// How much there is in it.
     pub stats: Stats,
     /// Paths that were one file, in groups.
@@ -55,12 +54,6 @@ pub struct RootRecord {
     /// What is not in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-}
-
-/// The folder of a tree, as [`Meta`] has those within.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RootMeta {
-    pub(crate) meta: Meta,
 }
 
 /// How much a tree has.

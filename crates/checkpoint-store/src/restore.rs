@@ -109,7 +109,7 @@ impl<'a> Making<'a> {
             let given = folder.and_then(|folder| give(folder, meta));
             given.map_err(|error| self.failed(path, error))?;
         }
-        let given = give(&self.root, &record.meta.meta).and_then(|()| syncfs(&self.root));
+        let given = give(&self.root, &record.meta).and_then(|()| syncfs(&self.root));
         given.map_err(|error| self.failed(b"", error))?;
         let bytes = plan.files.iter().map(|(_, entry)| match entry.kind {
             Kind::File { size, .. } => size,

@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use crate::cache::{Cache, Fingerprint, Known, unchanged};
 use crate::error::{StoreError, io_error};
 use crate::ingest::{Ingest, IngestError};
-use crate::manifest::{LeftOut, Reason, RootMeta, RootRecord, Stats};
+use crate::manifest::{LeftOut, Reason, RootRecord, Stats};
 use crate::tree::{Entry, Kind, Meta, Moment, Piece, Tree, file_type};
 use crate::{seal, xattr};
 
@@ -325,14 +325,7 @@ impl Scan<'_> {
         // The root was open: it is there.
         let tree = trees.remove([].as_slice());
         let (tree, _) = tree.ok_or_else(|| self.failed(b"", Errno::NOENT))?;
-        Ok(RootRecord {
-            name: name.to_owned(),
-            tree,
-            meta: RootMeta { meta },
-            stats,
-            links: links(folders),
-            left_out,
-        })
+        Ok(RootRecord { name: name.to_owned(), tree, meta, stats, links: links(folders), left_out })
     }
 
     fn open_below(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {

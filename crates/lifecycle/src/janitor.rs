@@ -128,6 +128,9 @@ impl Handler for CleanUp {
                 .forget(&task)
                 .map_err(|e| JobError::new("forget its checkpoints", e))?;
             self.folders
+                .discard_restoring(&task)
+                .map_err(|e| JobError::new("discard its restoration", e))?;
+            self.folders
                 .discard(&task, lock)
                 .map_err(|e| JobError::new("discard its folder", e))?;
             self.empty_trash().await;

@@ -61,8 +61,12 @@ impl Lifecycle {
         let held = self.hold_still(&task).await?;
         let restored = self.restore_held(&task, to).await;
         let released = match held {
-            Some(sandbox) => self.parts.runtime.unpause(&sandbox).await,
-            None => Ok(()),
+            // What could not be brought to its end keeps it still: its files are neither the old nor the
+            // new ones.
+            Some(sandbox) if !self.parts.folders.restoring(&task.id).exists() => {
+                self.parts.runtime.unpause(&sandbox).await
+            }
+            _ => Ok(()),
         };
         let restored = restored?;
         released?;
