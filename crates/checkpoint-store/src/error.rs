@@ -64,6 +64,12 @@ pub enum StoreError {
         /// The chunk.
         chunk: ChunkId,
     },
+    /// A folder's list is longer than can be kept.
+    #[error("{path} has more in it, or more attributes, than a checkpoint can have of one folder", path = path.display())]
+    FolderTooLarge {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A tree cannot be made another one in its place.
     #[error("{path} lies on another file system than Armor's own files", path = path.display())]
     OtherFileSystem {
@@ -88,6 +94,7 @@ impl Diagnostic for StoreError {
             Self::Damaged { .. } | Self::Missing { .. } => Code::CheckpointDamaged,
             Self::Occupied { .. } => Code::CheckpointOccupied,
             Self::OtherFileSystem { .. } => Code::CheckpointElsewhere,
+            Self::FolderTooLarge { .. } => Code::CheckpointTooLarge,
         }
     }
 
@@ -109,6 +116,7 @@ impl Diagnostic for StoreError {
                 "`armor checkpoint verify` says which checkpoints are whole; restore one of those."
                     .to_owned()
             }
+            Self::FolderTooLarge { .. } => "Spread what is in it over several folders.".to_owned(),
             Self::OtherFileSystem { .. } => {
                 "Make the checkpoint again in a folder of its own (`armor checkpoint extract`)."
                     .to_owned()

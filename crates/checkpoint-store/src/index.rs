@@ -45,26 +45,39 @@ impl Index {
     /// Reads it, and brings it in line with the packs that there are. Damaged packs are left out and
     /// told of.
     pub(crate) fn load(root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
-        let folder = packs(root);
-        let there = names(&folder)?;
+        let there = names(&packs(root))?;
         let kept = fs::read(path(root)).ok().and_then(|bytes| Self::decode(&bytes));
-        let mut index = kept.filter(|kept| kept.packs.iter().all(|pack| there.contains(pack)));
-        let index = index.get_or_insert_default();
-        let known: BTreeSet<PackId> = index.packs.iter().copied().collect();
+        let kept = kept.filter(|kept| kept.packs.iter().all(|pack| there.contains(pack)));
+        let kept = kept.unwrap_or_default();
+        let known = kept.packs.len();
+        let (index, damaged) = kept.extended(root)?;
+        // Now and then, so that opening a store stays fast and taking a checkpoint does, too.
+        if index.packs.len() > known + 32
+            && damaged.is_empty()
+            && let Err(error) = index.keep(root)
+        {
+            tracing::warn!(%error, "the index is gathered from the packs again the next time");
+        }
+        Ok((index, damaged))
+    }
+
+    /// With the packs that it does not know.
+    fn extended(mut self, root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
+        let folder = packs(root);
+        let known: BTreeSet<PackId> = self.packs.iter().copied().collect();
         let mut damaged = Vec::new();
-        let mut new = 0;
-        for pack in there.difference(&known) {
+        for pack in names(&folder)?.difference(&known) {
             match pack::list(&folder, pack) {
-                Ok(list) => index.add(*pack, list),
+                Ok(list) => self.add(*pack, list),
                 Err(error) => damaged.push(error),
             }
-            new += 1;
         }
-        // Now and then, so that opening a store stays fast and taking a checkpoint does, too.
-        if new > 32 && damaged.is_empty() {
-            index.keep(root)?;
-        }
-        Ok((std::mem::take(index), damaged))
+        Ok((self, damaged))
+    }
+
+    /// Gathers it from the packs alone. Damaged ones are left out and told of.
+    pub(crate) fn gather(root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
+        Self::default().extended(root)
     }
 
     /// Notes a pack.

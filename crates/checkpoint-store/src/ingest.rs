@@ -119,7 +119,8 @@ impl<'a> Ingest<'a> {
     ) -> Result<(Vec<Piece>, u64), IngestError> {
         let mut pieces = Vec::new();
         if blocks.saturating_mul(512) >= size {
-            let read = self.part(file, 0, u64::MAX, &mut pieces)?;
+            // What comes behind that shows in what the kernel says of the file.
+            let read = self.part(file, 0, size, &mut pieces)?;
             return Ok((pieces, read));
         }
         let mut at = 0;
@@ -205,8 +206,11 @@ fn next_data(file: &File, at: u64, size: u64) -> io::Result<Option<(u64, u64)>> 
     if from >= size {
         return Ok(None);
     }
-    let to = rustix::fs::seek(file, SeekFrom::Hole(from))?;
-    Ok(Some((from, to.min(size))))
+    match rustix::fs::seek(file, SeekFrom::Hole(from)) {
+        // It was made shorter meanwhile.
+        Err(rustix::io::Errno::NXIO) => Ok(None),
+        to => Ok(Some((from, to?.min(size)))),
+    }
 }
 
 fn hole(pieces: &mut Vec<Piece>, bytes: u64) {

@@ -94,6 +94,8 @@ pub enum Reason {
     Denied,
     /// Its path is longer than the system takes.
     PathTooLong,
+    /// It cannot be read: the disk fails there, or a process holds it.
+    Unreadable,
     /// It is there, and was being written to whenever it was read.
     ChangedWhileRead,
 }
@@ -106,6 +108,7 @@ impl Reason {
             Self::Device => "a device",
             Self::OtherFileSystem => "another file system is mounted there",
             Self::Denied => "it may not be read",
+            Self::Unreadable => "it cannot be read",
             Self::PathTooLong => "its path is too long",
             Self::ChangedWhileRead => {
                 "it was being written to, and is kept as it was at some moment"

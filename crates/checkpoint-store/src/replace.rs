@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, chmod, linkat, mkdirat, openat, renameat, syncfs, unlinkat,
+    AtFlags, Mode, OFlags, StatxFlags, chmod, linkat, mkdirat, openat, renameat, statx, syncfs,
+    unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,11 @@ pub(crate) fn replace(
         let made = place.join("made");
         make_folder(&made)?;
         let (root, made_root) = (scan::open(change.path)?, scan::open(&made)?);
-        let on = |file: &OwnedFd| Ok::<_, Errno>(device(&look_at(file)?));
+        // Between two mounts nothing can be renamed, also where they are of one file system.
+        let on = |file: &OwnedFd| {
+            let stat = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+            Ok::<_, Errno>((device(&stat), stat.stx_mnt_id))
+        };
         if on(&root).map_err(io_error("look at", change.path))?
             != on(&made_root).map_err(io_error("look at", &made))?
         {
@@ -148,8 +153,8 @@ fn carry_out(journal: &Journal, work: &Path) -> Result<(), StoreError> {
             made: scan::open(&place.join("made"))?,
             removed: scan::open(&place.join("removed"))?,
         };
-        for step in steps {
-            let done = tree.carry_out(step);
+        for (number, step) in steps.iter().enumerate() {
+            let done = tree.carry_out(step, number);
             done.map_err(|error| {
                 io_error("restore", path.join(OsStr::from_bytes(step.path())))(error)
             })?;
@@ -183,17 +188,15 @@ struct InPlace {
 const LINK: &str = "link";
 
 impl InPlace {
-    fn carry_out(&self, step: &Step) -> rustix::io::Result<()> {
+    /// Does a step, of which this is the number.
+    fn carry_out(&self, step: &Step, of: usize) -> rustix::io::Result<()> {
         match step {
             Step::Open { path } => {
-                // Its owner may not even get in to read it.
-                let folder = match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
-                    // Somebody has done a step behind this one already.
-                    Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-                    folder => folder?,
-                };
-                let mode = Mode::from_raw_mode((look_at(&folder)?.stx_mode & 0o7777).into());
-                chmod(format!("/proc/self/fd/{}", folder.as_raw_fd()), mode | Mode::RWXU)
+                match self.let_in(path) {
+                    // A step behind this one has been done already.
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+                    opened => opened,
+                }
             }
             Step::Remove { path, number } => {
                 let number = number.to_string();
@@ -209,8 +212,16 @@ impl InPlace {
             }
             Step::MakeFolder { path } => {
                 let (above, name) = self.above(path)?;
-                match mkdirat(above, name, Mode::RWXU) {
-                    Err(Errno::EXIST) => Ok(()),
+                match mkdirat(&above, name, Mode::RWXU) {
+                    Err(Errno::EXIST) => {}
+                    made => return made,
+                }
+                match self.let_in(path) {
+                    // Something is there that no checkpoint has, such as a socket.
+                    Err(Errno::NOTDIR | Errno::LOOP) => {
+                        self.move_away(&above, name, of)?;
+                        mkdirat(&above, name, Mode::RWXU)
+                    }
                     made => made,
                 }
             }
@@ -219,8 +230,7 @@ impl InPlace {
                 if !exists(&self.made, number.as_bytes())? {
                     return Ok(());
                 }
-                let (above, name) = self.above(path)?;
-                renameat(&self.made, number, above, name)
+                self.put(&number, path, of)
             }
             Step::Link { path, to } => {
                 match unlinkat(&self.made, LINK, AtFlags::empty()) {
@@ -229,14 +239,41 @@ impl InPlace {
                 }
                 let (above_first, first) = self.above(to)?;
                 linkat(above_first, first, &self.made, LINK, AtFlags::empty())?;
-                let (above, name) = self.above(path)?;
-                // Of two names of one file, it would do nothing.
-                renameat(&self.made, LINK, above, name)
+                self.put(LINK, path, of)
             }
             Step::Give { path, meta } => {
                 crate::restore::give(self.open(path, OFlags::RDONLY | OFlags::NONBLOCK)?, meta)
             }
         }
+    }
+
+    /// Puts what was made in its place.
+    fn put(&self, made: &str, path: &[u8], of: usize) -> rustix::io::Result<()> {
+        let (above, name) = self.above(path)?;
+        match renameat(&self.made, made, &above, name) {
+            // A folder that no checkpoint has.
+            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+                self.move_away(&above, name, of)?;
+                renameat(&self.made, made, &above, name)
+            }
+            put => put,
+        }
+    }
+
+    /// Moves what is in the way of a step out of the tree.
+    fn move_away(&self, above: &OwnedFd, name: &[u8], of: usize) -> rustix::io::Result<()> {
+        let mut place = format!("in-the-way-of-{of}");
+        while exists(&self.removed, place.as_bytes())? {
+            place.push('+');
+        }
+        renameat(above, name, &self.removed, place)
+    }
+
+    /// Lets its owner into a folder, who may not even be able to read it.
+    fn let_in(&self, path: &[u8]) -> rustix::io::Result<()> {
+        let folder = self.open(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        let mode = Mode::from_raw_mode((look_at(&folder)?.stx_mode & 0o7777).into());
+        chmod(format!("/proc/self/fd/{}", folder.as_raw_fd()), mode | Mode::RWXU)
     }
 
     /// The folder that a path is in, and its last name.
@@ -255,7 +292,7 @@ impl InPlace {
 
 fn exists(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<bool> {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
-    match rustix::fs::statx(folder, name, flags, rustix::fs::StatxFlags::TYPE) {
+    match statx(folder, name, flags, StatxFlags::TYPE) {
         Err(Errno::NOENT) => Ok(false),
         stat => stat.map(|_| true),
     }

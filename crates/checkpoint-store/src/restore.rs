@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, fchown,
-    ftruncate, futimens, linkat, mkdirat, mknodat, openat, symlinkat, syncfs, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmodat, chownat, fchmod,
+    fchown, ftruncate, futimens, linkat, mkdirat, mknodat, openat, symlinkat, syncfs, utimensat,
 };
 use rustix::io::Errno;
 
@@ -57,6 +57,7 @@ pub(crate) fn restore(
     record: &RootRecord,
     place: &Path,
 ) -> Result<Restored, StoreError> {
+    let place = &resolved(place)?;
     let is_free = match fs::read_dir(place) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
@@ -71,9 +72,27 @@ pub(crate) fn restore(
     let beside = beside.map_err(io_error("write in", above))?;
     let making = Making::new(chunks, scan::open(beside.path())?, place);
     let restored = making.make(record)?;
-    fs::rename(beside.keep(), place).map_err(io_error("put in place", place))?;
+    fs::rename(beside.path(), place).map_err(io_error("put in place", place))?;
+    // It is no longer there to be removed.
+    let _moved = beside.keep();
     write::sync_folder(place)?;
     Ok(restored)
+}
+
+/// A place by its own name, also where it was named by `.` or a link.
+fn resolved(place: &Path) -> Result<PathBuf, StoreError> {
+    if place.symlink_metadata().is_ok() {
+        return match place.canonicalize() {
+            // A link to nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::Occupied { path: place.to_owned() })
+            }
+            resolved => resolved.map_err(io_error("resolve", place)),
+        };
+    }
+    let above = write::above(place);
+    let above = above.canonicalize().map_err(io_error("resolve", above))?;
+    Ok(above.join(place.file_name().unwrap_or_default()))
 }
 
 impl<'a> Making<'a> {
@@ -136,6 +155,10 @@ impl<'a> Making<'a> {
                 let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
                 chownat(&self.root, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             }
+            if matches!(entry.kind, Kind::Fifo) {
+                // The process's mask was taken off it.
+                chmodat(&self.root, path, mode(&entry.meta), AtFlags::empty())?;
+            }
             utimensat(&self.root, path, &times(&entry.meta), AtFlags::SYMLINK_NOFOLLOW)
         });
         given.map_err(|error| self.failed(path, error))
@@ -185,7 +208,11 @@ pub(crate) fn give(file: impl AsFd, meta: &Meta) -> rustix::io::Result<()> {
     if is_root() {
         fchown(&file, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
     }
-    xattr::make(&file, &meta.xattrs)?;
+    if xattr::of(&file)? != meta.xattrs {
+        // The owner, too, has to be let write for that.
+        fchmod(&file, mode(meta) | Mode::RUSR | Mode::WUSR)?;
+        xattr::make(&file, &meta.xattrs)?;
+    }
     fchmod(&file, mode(meta))?;
     futimens(&file, &times(meta))
 }

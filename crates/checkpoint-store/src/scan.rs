@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, readlinkat,
-    statx,
+    statx, syncfs,
 };
 use rustix::io::Errno;
 
@@ -24,6 +24,7 @@ use crate::cache::{Cache, Fingerprint, Known, unchanged};
 use crate::error::{StoreError, io_error};
 use crate::ingest::{Ingest, IngestError};
 use crate::manifest::{LeftOut, Reason, RootRecord, Stats};
+use crate::pack::LARGEST;
 use crate::tree::{Entry, Kind, Meta, Moment, Piece, Tree, file_type};
 use crate::{seal, xattr};
 
@@ -67,10 +68,10 @@ struct Listed {
 
 /// What reading a file gave.
 enum Read {
-    /// It is as this entry says, which the fingerprint stands for.
-    Whole(Entry, Fingerprint),
-    /// It was being written to all the time; the entry is of the last look.
-    Unsteady(Entry),
+    /// It is as this entry says, and as the kernel told of it then.
+    Whole(Entry, Statx),
+    /// It was being written to all the time; this is of the last look.
+    Unsteady(Entry, Statx),
     Gone,
     LeftOut(Reason),
 }
@@ -94,6 +95,8 @@ pub(crate) fn device(stat: &Statx) -> u64 {
 impl Scan<'_> {
     pub(crate) fn run(&self, name: &str) -> Result<Scanned, StoreError> {
         let failed = |error: Errno| io_error("read", self.path)(error);
+        // What is written through a mapping shows in no time as long as its page is not clean.
+        syncfs(&self.root).map_err(failed)?;
         let stat = look_at(&self.root).map_err(failed)?;
         let meta = Meta::of(&stat, xattr::of(&self.root).map_err(failed)?);
         let mut folders = self.list(device(&stat))?;
@@ -146,7 +149,14 @@ impl Scan<'_> {
             }
         };
         let failed = |error: Errno| self.failed(&folder.path, error);
-        folder.xattrs = xattr::of(&opened).map_err(failed)?;
+        folder.xattrs = match xattr::of(&opened) {
+            Ok(xattrs) => xattrs,
+            Err(error) => {
+                let reason = why_left_out(error).ok_or_else(|| failed(error))?;
+                folder.left_out.push(left_out(&folder.path, reason));
+                return Ok(Some(folder));
+            }
+        };
         let known = self.cache.folder(&folder.path);
         let mut names = Vec::new();
         for entry in Dir::read_from(&opened).map_err(failed)? {
@@ -161,7 +171,13 @@ impl Scan<'_> {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let stat = match statx(&opened, name.as_slice(), flags, StatxFlags::BASIC_STATS) {
                 Err(Errno::NOENT) => continue,
-                stat => stat.map_err(|error| self.failed(&join(&folder.path, &name), error))?,
+                Err(error) => {
+                    let path = join(&folder.path, &name);
+                    let reason = why_left_out(error).ok_or_else(|| self.failed(&path, error))?;
+                    folder.left_out.push(left_out(&path, reason));
+                    continue;
+                }
+                Ok(stat) => stat,
             };
             let reason = match file_type(&stat) {
                 _ if self::device(&stat) != device => Some(Reason::OtherFileSystem),
@@ -204,16 +220,15 @@ impl Scan<'_> {
         let told = pending.into_par_iter().map(|(path, file)| {
             let path = join(path, &file.name);
             Ok(match self.read_one(&path, file)? {
-                Read::Whole(entry, fingerprint) => {
+                Read::Whole(entry, stat) => {
                     file.entry = Some(entry);
-                    // It may have changed since it was listed.
-                    if fingerprint != Fingerprint::of(&file.stat) {
-                        unsettle(&mut file.stat);
-                    }
+                    // It may be another one than was listed.
+                    file.stat = stat;
                     None
                 }
-                Read::Unsteady(entry) => {
+                Read::Unsteady(entry, stat) => {
                     file.entry = Some(entry);
+                    file.stat = stat;
                     unsettle(&mut file.stat);
                     Some(left_out(&path, Reason::ChangedWhileRead))
                 }
@@ -236,7 +251,11 @@ impl Scan<'_> {
             error => why_left_out(error).map(Read::LeftOut).ok_or_else(|| self.failed(path, error)),
         };
         let kind = match file_type(&file.stat) {
-            FileType::Symlink => match readlinkat(&self.root, path, Vec::new()) {
+            // By the link itself: no folder above it may be one.
+            FileType::Symlink => match self
+                .open_below(path, OFlags::PATH)
+                .and_then(|link| readlinkat(link, "", Vec::new()))
+            {
                 Ok(target) => Kind::Link { target: target.into_bytes() },
                 // It is none any more.
                 Err(Errno::INVAL) => return Ok(Read::Gone),
@@ -246,7 +265,7 @@ impl Scan<'_> {
             _ => return self.read_content(path, &name),
         };
         let entry = Entry { name, meta: Meta::of(&file.stat, Vec::new()), kind };
-        Ok(Read::Whole(entry, Fingerprint::of(&file.stat)))
+        Ok(Read::Whole(entry, file.stat))
     }
 
     fn read_content(&self, path: &[u8], name: &[u8]) -> Result<Read, StoreError> {
@@ -268,11 +287,22 @@ impl Scan<'_> {
             if file_type(&before) != FileType::RegularFile {
                 return Ok(Read::Gone);
             }
-            let xattrs = xattr::of(&opened).map_err(failed)?;
+            let xattrs = match xattr::of(&opened) {
+                Ok(xattrs) => xattrs,
+                Err(error) => {
+                    let reason = why_left_out(error).ok_or_else(|| failed(error))?;
+                    return Ok(Read::LeftOut(reason));
+                }
+            };
             let came = self.ingest.file(&opened, before.stx_size, before.stx_blocks);
             let (pieces, size) = match came {
                 Ok(came) => came,
                 Err(IngestError::Keep(error)) => return Err(error),
+                Err(IngestError::Read(error))
+                    if error.raw_os_error() == Some(Errno::IO.raw_os_error()) =>
+                {
+                    return Ok(Read::LeftOut(Reason::Unreadable));
+                }
                 Err(IngestError::Read(error)) => {
                     return Err(io_error("read", self.below(path))(error));
                 }
@@ -283,13 +313,12 @@ impl Scan<'_> {
                 meta: Meta::of(&after, xattrs),
                 kind: Kind::File { size, pieces },
             };
-            let fingerprint = Fingerprint::of(&after);
-            if fingerprint == Fingerprint::of(&before) && size == after.stx_size {
-                return Ok(Read::Whole(entry, fingerprint));
+            if Fingerprint::of(&after) == Fingerprint::of(&before) && size == after.stx_size {
+                return Ok(Read::Whole(entry, after));
             }
-            last = Some(entry);
+            last = Some((entry, after));
         }
-        Ok(last.map_or(Read::Gone, Read::Unsteady))
+        Ok(last.map_or(Read::Gone, |(entry, stat)| Read::Unsteady(entry, stat)))
     }
 
     /// Makes chunks of the folders, the deepest first.
@@ -318,7 +347,11 @@ impl Scan<'_> {
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             stats.files += folder.files.len() as u64;
             stats.bytes += entries.iter().map(size).sum::<u64>();
-            let tree = self.ingest.chunk(&seal::encode(&Tree { entries }, self.path)?)?;
+            let encoded = seal::encode(&Tree { entries }, self.path)?;
+            if encoded.len() > LARGEST as usize {
+                return Err(StoreError::FolderTooLarge { path: self.below(&folder.path) });
+            }
+            let tree = self.ingest.chunk(&encoded)?;
             trees.insert(folder.path.clone(), (tree, std::mem::take(&mut folder.xattrs)));
         }
         left_out.sort_by(|a, b| a.path.cmp(&b.path));
@@ -349,11 +382,10 @@ pub(crate) fn open_below(
 ) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b"." } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat2(root, path, flags, Mode::empty(), resolve) {
-            // Something was renamed meanwhile.
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             opened => return opened,
         }
     }
@@ -365,6 +397,9 @@ fn why_left_out(error: Errno) -> Option<Reason> {
         Errno::ACCESS | Errno::PERM => Some(Reason::Denied),
         Errno::NAMETOOLONG => Some(Reason::PathTooLong),
         Errno::XDEV => Some(Reason::OtherFileSystem),
+        // A process holds a lease on it, the disk fails there, or its attributes are more than can be
+        // asked for.
+        Errno::AGAIN | Errno::IO | Errno::TOOBIG => Some(Reason::Unreadable),
         _ => None,
     }
 }
@@ -402,15 +437,20 @@ fn known(files: Vec<Listed>, since: Moment) -> Vec<Known> {
 
 /// Paths that are one file, in groups, each in order.
 fn links(folders: &[Folder]) -> Vec<Vec<Vec<u8>>> {
-    let mut groups: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut groups: BTreeMap<u64, (&Entry, Vec<Vec<u8>>)> = BTreeMap::new();
     for folder in folders {
-        for file in &folder.files {
-            if file.stat.stx_nlink > 1 {
-                groups.entry(file.stat.stx_ino).or_default().push(join(&folder.path, &file.name));
+        for file in folder.files.iter().filter(|file| file.stat.stx_nlink > 1) {
+            let Some(entry) = &file.entry else { continue };
+            let (first, names) =
+                groups.entry(file.stat.stx_ino).or_insert_with(|| (entry, Vec::new()));
+            // A number may have been given again while the tree was read.
+            if first.meta == entry.meta && first.kind == entry.kind {
+                names.push(join(&folder.path, &file.name));
             }
         }
     }
-    let mut groups: Vec<_> = groups.into_values().filter(|group| group.len() > 1).collect();
+    let mut groups: Vec<_> =
+        groups.into_values().map(|(_, names)| names).filter(|names| names.len() > 1).collect();
     for group in &mut groups {
         group.sort_unstable();
     }

@@ -256,7 +256,7 @@ impl Store {
             manifests.extend(of_task);
             damaged.extend(damaged_of_task);
         }
-        let (index, damaged_packs) = Index::load(&self.root)?;
+        let (index, damaged_packs) = Index::gather(&self.root)?;
         damaged.extend(damaged_packs);
         let mut verified = verify::checkpoints(&Chunks::new(index, &self.root), &manifests);
         verified.findings.extend(damaged.into_iter().map(Finding::File));

@@ -69,6 +69,7 @@ impl ExitStatus {
             | Code::CheckpointElsewhere
             | Code::CheckpointNameTaken
             | Code::CheckpointOccupied
+            | Code::CheckpointUnsafe
             | Code::DatabaseInUse
             | Code::HookRefused
             | Code::JobState
@@ -97,6 +98,7 @@ impl ExitStatus {
             | Code::EngineUnsupported
             | Code::GitMissing => Self::Unavailable,
             Code::CheckpointDamaged
+            | Code::CheckpointTooLarge
             | Code::DatabaseCorrupt
             | Code::DatabaseFailed
             | Code::DatabaseTooNew

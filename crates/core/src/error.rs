@@ -44,6 +44,8 @@ codes! {
     CheckpointNameTaken = "checkpoint.name_taken", "The task has a checkpoint of this name already.";
     CheckpointNotFound = "checkpoint.not_found", "The task has no such checkpoint.";
     CheckpointOccupied = "checkpoint.occupied", "Something is where a checkpoint is to be restored to.";
+    CheckpointTooLarge = "checkpoint.too_large", "A folder has more in it than a checkpoint can have.";
+    CheckpointUnsafe = "checkpoint.unsafe", "Not all that is there can be kept, so it is not replaced.";
     ConfigInvalid = "config.invalid", "A configuration value has the wrong type or is out of range.";
     ConfigUnknownKey = "config.unknown_key", "A configuration file or variable names a key that does not exist.";
     ConfigUnreadable = "config.unreadable", "A configuration file could not be read or parsed.";

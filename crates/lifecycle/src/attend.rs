@@ -44,6 +44,7 @@ impl Lifecycle {
         let mut ended = std::pin::pin!(self.until_ended(execution.clone(), &progress));
         let give_up = Instant::now() + KILL_LIMIT;
         while Instant::now() < give_up {
+            let _held = self.until_restored(&execution.task).await?;
             if let Some(sandbox) = self.parts.runtime.find(&execution.task).await?
                 && sandbox.state != SandboxState::Stopped
             {

@@ -24,11 +24,15 @@ impl Lifecycle {
         reference: &str,
         name: Option<CheckpointName>,
     ) -> Result<Manifest, LifecycleError> {
-        let task = self.resolve(reference).await?;
-        let _lock = self.parts.folders.lock(&task.id).await?;
-        let task = self.parts.registry.get(&task.id).await?;
-        self.finish_restoration(&task.id).await?;
-        self.take_checkpoint(&task, name, CheckpointCause::Asked).await
+        let (lifecycle, task) = (self.clone(), self.resolve(reference).await?);
+        // The lock has to be held as long as the work lasts, also when nobody waits for it any more.
+        let taking = tokio::spawn(async move {
+            let _lock = lifecycle.parts.folders.lock(&task.id).await?;
+            let task = lifecycle.parts.registry.get(&task.id).await?;
+            lifecycle.finish_restoration(&task.id).await?;
+            lifecycle.take_checkpoint(&task, name, CheckpointCause::Asked).await
+        });
+        taking.await.map_err(|_| LifecycleError::Broken("taking a checkpoint"))?
     }
 
     /// The same for whoever holds the task's lock.

@@ -113,6 +113,14 @@ pub enum LifecycleError {
         /// The folder.
         path: PathBuf,
     },
+    /// What is there cannot all be kept, so that it could be gone back to.
+    #[error("`{}` cannot be kept before the checkpoint is restored: {reason}", path.escape_debug())]
+    NotAllKept {
+        /// Where it is in the task's files.
+        path: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The certificates of the settings cannot be used.
     #[error("the certificates in {file} cannot be used", file = file.display())]
     Certificates {
@@ -171,6 +179,7 @@ impl Diagnostic for LifecycleError {
             Self::WorkspaceRefused { .. } | Self::NotToBeBound { .. } => Code::WorkspaceRefused,
             Self::WorkspaceMeetsHome { .. } => Code::WorkspaceNotAllowed,
             Self::UsersOwnFolder { .. } => Code::CheckpointElsewhere,
+            Self::NotAllKept { .. } => Code::CheckpointUnsafe,
             Self::Certificates { .. } => Code::ConfigInvalid,
             Self::NoCarrier { .. } => Code::NetworkNoCarrier,
             Self::CarrierLock(_) | Self::Pool(_) => Code::StorageFailed,
@@ -210,6 +219,7 @@ impl Diagnostic for LifecycleError {
             Self::WorkspaceMeetsHome { .. } => Some("Use another folder.".to_owned()),
             Self::NotToBeBound { .. } => Some("Give it to another user (`chown`), or ask for a copy of it.".to_owned()),
             Self::UsersOwnFolder { .. } => Some("Make the checkpoint again in a folder of its own (`armor checkpoint extract`), and take from it what you want.".to_owned()),
+            Self::NotAllKept { .. } => Some("Make it readable in the sandbox (`chmod`), or remove it, and repeat.".to_owned()),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())
             }

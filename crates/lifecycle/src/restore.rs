@@ -2,15 +2,18 @@
 //!
 //! A sandbox that runs stands still meanwhile, and what is there is kept as a checkpoint first. The store
 //! sees to it that a kill leaves the old files or the new ones; until whoever comes next has seen to
-//! that, nothing runs in the sandbox.
+//! that, nothing runs in the sandbox. From before it stands still until it goes on there is a note of
+//! that in the folder that the restoration works in.
 
 use std::fs;
+use std::io;
 
-use armor_checkpoint_store::{Manifest, Replaced, Root, Store};
+use armor_checkpoint_store::{Manifest, Reason, Replaced, Root, Store};
 use armor_core::checkpoint::CheckpointCause;
 use armor_core::event::CheckpointEvent;
+use armor_core::file_lock::FileLock;
 use armor_core::id::{CheckpointId, SandboxId, TaskId};
-use armor_core::sandbox::{Sandbox, SandboxState};
+use armor_core::sandbox::{RuntimeError, Sandbox, SandboxState};
 use armor_core::task::{Folder, Task, TaskStatus};
 use armor_persistence::StorageError;
 use serde::{Deserialize, Serialize};
@@ -31,121 +34,186 @@ pub struct Restoration {
     pub changed: u64,
 }
 
-/// What the log is to say of a restoration.
-#[derive(Debug, Serialize, Deserialize)]
+/// What is known of a restoration, also when its process is gone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Note {
     checkpoint: CheckpointId,
-    safety: CheckpointId,
+    /// None while it has not been taken.
+    safety: Option<CheckpointId>,
+    /// What stands still.
+    sandbox: Option<SandboxId>,
 }
 
 impl Lifecycle {
     /// Makes the task's files, workspace and memory, those of a checkpoint. What is there is kept as
-    /// another one first; what is the same is not touched. Commands that run stand still meanwhile.
+    /// another one first; what is the same is not touched. Commands that run stand still meanwhile. It
+    /// comes to its end also when nobody waits for it.
     ///
     /// # Errors
-    /// When there is no such checkpoint, something of it is missing, or the workspace is a folder of the
-    /// user's; then nothing has changed.
+    /// When there is no such checkpoint, something of it is missing, not all that is there can be kept,
+    /// or the workspace is a folder of the user's; then nothing has changed.
     pub async fn restore(
         &self,
         reference: &str,
         checkpoint: &str,
     ) -> Result<Restoration, LifecycleError> {
+        let (lifecycle, checkpoint) = (self.clone(), checkpoint.to_owned());
         let task = self.resolve(reference).await?;
-        let _lock = self.parts.folders.lock(&task.id).await?;
-        let task = self.parts.registry.get(&task.id).await?;
+        // The lock has to be held as long as the work lasts.
+        let restoring = tokio::spawn(async move {
+            let _lock = lifecycle.parts.folders.lock(&task.id).await?;
+            let task = lifecycle.parts.registry.get(&task.id).await?;
+            lifecycle.restore_locked(&task, &checkpoint).await
+        });
+        restoring.await.map_err(|_| LifecycleError::Broken("restoring a checkpoint"))?
+    }
+
+    async fn restore_locked(
+        &self,
+        task: &Task,
+        checkpoint: &str,
+    ) -> Result<Restoration, LifecycleError> {
         if let Some(Folder::Bind { path, .. }) = &task.sandbox.folder {
             return Err(LifecycleError::UsersOwnFolder { path: path.clone() });
         }
         self.finish_restoration(&task.id).await?;
         let to = self.find_checkpoint(task.id.as_str(), checkpoint).await?;
-        let held = self.hold_still(&task).await?;
-        let restored = self.restore_held(&task, to).await;
-        let released = match held {
-            // What could not be brought to its end keeps it still: its files are neither the old nor the
-            // new ones.
-            Some(sandbox) if !self.parts.folders.restoring(&task.id).exists() => {
-                self.parts.runtime.unpause(&sandbox).await
-            }
-            _ => Ok(()),
-        };
-        let restored = restored?;
-        released?;
+        let sandbox = self.running_sandbox(task).await?;
+        let note = Note { checkpoint: to.id.clone(), safety: None, sandbox };
+        let restored = self.restore_noted(task, to, note).await;
+        // To its end, if it has come so far that it can be; else it is as if it had not begun. What
+        // comes to neither stays, and the sandbox stands still.
+        if restored.is_err() {
+            self.finish_restoration(&task.id).await?;
+        }
         if let Err(error) = self.parts.folders.empty_trash().await {
             let cause = armor_core::error::chain(&error);
             tracing::warn!(cause, "what was replaced stays in the trash for now");
         }
-        Ok(restored)
+        restored
     }
 
-    /// Lets the task's sandbox stand still, if it runs.
-    async fn hold_still(&self, task: &Task) -> Result<Option<SandboxId>, LifecycleError> {
-        if task.status != TaskStatus::Running {
-            return Ok(None);
-        }
-        match self.parts.runtime.find(&task.id).await? {
-            Some(Sandbox { id, state: SandboxState::Running, .. }) => {
-                self.parts.runtime.pause(&id).await?;
-                Ok(Some(id))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn restore_held(&self, task: &Task, to: Manifest) -> Result<Restoration, LifecycleError> {
-        let safety = self.take_checkpoint(task, None, CheckpointCause::BeforeRestore).await?;
-        let work = self.parts.folders.restoring(&task.id);
-        let note = Note { checkpoint: to.id.clone(), safety: safety.id.clone() };
-        let noted = || -> std::io::Result<()> {
-            fs::create_dir_all(&work)?;
-            fs::write(work.join(NOTE), serde_json::to_vec(&note)?)
+    /// The task's sandbox, if it runs. One that has ended may still have one, which is about to go.
+    async fn running_sandbox(&self, task: &Task) -> Result<Option<SandboxId>, LifecycleError> {
+        let found = match self.parts.runtime.find(&task.id).await {
+            Err(RuntimeError::Unavailable { .. }) if task.status != TaskStatus::Running => None,
+            found => found?,
         };
-        noted().map_err(|source| self.cannot_restore(&task.id, source))?;
+        let running = found.filter(|sandbox| sandbox.state == SandboxState::Running);
+        Ok(running.map(|Sandbox { id, .. }| id))
+    }
+
+    async fn restore_noted(
+        &self,
+        task: &Task,
+        to: Manifest,
+        mut note: Note,
+    ) -> Result<Restoration, LifecycleError> {
+        self.write_note(&task.id, &note)?;
+        if let Some(sandbox) = &note.sandbox {
+            self.parts.runtime.pause(sandbox).await?;
+        }
+        let safety = self.take_checkpoint(task, None, CheckpointCause::BeforeRestore).await?;
+        // Sockets and devices mean nothing behind their time.
+        let lost =
+            safety.left_out().find(|out| !matches!(out.reason, Reason::Socket | Reason::Device));
+        if let Some(lost) = lost {
+            return Err(LifecycleError::NotAllKept {
+                path: lost.path.clone(),
+                reason: lost.reason.as_str(),
+            });
+        }
+        note.safety = Some(safety.id.clone());
+        self.write_note(&task.id, &note)?;
+        let work = self.parts.folders.restoring(&task.id);
         let roots = self.roots(task);
         let (now, wanted) = (safety.clone(), to.clone());
-        let replaced = self
-            .with_store(move |store| {
-                let roots: Vec<_> =
-                    roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
-                store.replace(&now, &wanted, &roots, &work)
-            })
-            .await;
-        let Replaced { changed } = match replaced {
-            Ok(replaced) => replaced,
-            Err(error) => {
-                // To its end, if it had come so far that it can be; else it is as if it had not begun.
-                self.finish_restoration(&task.id).await?;
-                return Err(error);
-            }
-        };
-        self.note_restored(&task.id, note, changed).await?;
+        let replaced = self.with_store(move |store| {
+            let roots: Vec<_> =
+                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
+            store.replace(&now, &wanted, &roots, &work)
+        });
+        let Replaced { changed } = replaced.await?;
+        self.note_restored(&task.id, &note, changed).await?;
+        self.let_go(&task.id, &note).await?;
         Ok(Restoration { to, safety, changed })
     }
 
-    /// Ends a restoration that somebody's death kept from its end, by whoever holds the task's lock.
+    fn write_note(&self, task: &TaskId, note: &Note) -> Result<(), LifecycleError> {
+        let work = self.parts.folders.restoring(task);
+        let written = || -> io::Result<()> {
+            fs::create_dir_all(&work)?;
+            // Beside its place, so that nobody ever reads half of it.
+            let new = work.join("restoration.new");
+            fs::write(&new, serde_json::to_vec(note)?)?;
+            fs::rename(new, work.join(NOTE))
+        };
+        written().map_err(|source| self.cannot_restore(task, source))
+    }
+
+    /// Ends a restoration that somebody's death, or an error, kept from its end, by whoever holds the
+    /// task's lock.
     pub(crate) async fn finish_restoration(&self, task: &TaskId) -> Result<(), LifecycleError> {
         let work = self.parts.folders.restoring(task);
         if !work.exists() {
             return Ok(());
         }
         let place = work.clone();
-        if !self.with_store(move |_| Store::finish(&place)).await? {
-            return Ok(self.parts.folders.discard_restoring(task)?);
+        let is_restored = self.with_store(move |_| Store::finish(&place)).await?;
+        let note = match fs::read(work.join(NOTE)) {
+            // Nothing stands still before there is one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(self.parts.folders.discard_restoring(task)?);
+            }
+            note => note.and_then(|note| Ok(serde_json::from_slice::<Note>(&note)?)),
+        };
+        let note = note.map_err(|source| self.cannot_restore(task, source))?;
+        if is_restored {
+            tracing::warn!(%task, checkpoint = %note.checkpoint, "restored, which was begun before");
+            // How much that was is not known any more.
+            self.note_restored(task, &note, 0).await?;
         }
-        let note = fs::read(work.join(NOTE)).and_then(|note| Ok(serde_json::from_slice(&note)?));
-        let note: Note = note.map_err(|source| self.cannot_restore(task, source))?;
-        tracing::warn!(%task, checkpoint = %note.checkpoint, "restored, which somebody else began");
-        // How much that was is not known any more.
-        self.note_restored(task, note, 0).await
+        self.let_go(task, &note).await
     }
 
     async fn note_restored(
         &self,
         task: &TaskId,
-        Note { checkpoint, safety }: Note,
+        note: &Note,
         changed: u64,
     ) -> Result<(), LifecycleError> {
-        self.append(task, CheckpointEvent::Restored { checkpoint, safety, changed }).await?;
-        Ok(self.parts.folders.discard_restoring(task)?)
+        let Note { checkpoint, safety, .. } = note.clone();
+        // There is a journal only behind it.
+        let Some(safety) = safety else { return Ok(()) };
+        self.append(task, CheckpointEvent::Restored { checkpoint, safety, changed }).await
+    }
+
+    /// Lets the sandbox go on. That it is gone, or goes on already, is no error.
+    async fn let_go(&self, task: &TaskId, note: &Note) -> Result<(), LifecycleError> {
+        self.parts.folders.discard_restoring(task)?;
+        let Some(wanted) = &note.sandbox else { return Ok(()) };
+        let found = self.parts.runtime.find(task).await;
+        match found {
+            Ok(Some(Sandbox { id, state: SandboxState::Paused, .. })) if id == *wanted => {
+                Ok(self.parts.runtime.unpause(&id).await?)
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until no restoration of the task is at work: nothing may run meanwhile, and whoever kills
+    /// a command lets the sandbox go on. Gives the task's lock, if there was something to wait for.
+    pub(crate) async fn until_restored(
+        &self,
+        task: &TaskId,
+    ) -> Result<Option<FileLock>, LifecycleError> {
+        if !self.parts.folders.restoring(task).exists() {
+            return Ok(None);
+        }
+        let lock = self.parts.folders.lock(task).await?;
+        self.finish_restoration(task).await?;
+        Ok(Some(lock))
     }
 
     /// Ends all restorations of processes that died.
@@ -161,7 +229,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    fn cannot_restore(&self, task: &TaskId, source: std::io::Error) -> LifecycleError {
+    fn cannot_restore(&self, task: &TaskId, source: io::Error) -> LifecycleError {
         let path = self.parts.folders.restoring(task);
         StorageError::Io { action: "prepare the restoration in", path, source }.into()
     }

@@ -109,7 +109,11 @@ impl Run {
         let user = self.lifecycle.user_of(&self.task.sandbox);
         let give_up = Instant::now() + KILL_LIMIT;
         while Instant::now() < give_up {
-            let mut killing = runtime.kill(sandbox, &self.execution.id, user);
+            let killing = async {
+                let _held = self.lifecycle.until_restored(&self.task.id).await?;
+                Ok::<_, LifecycleError>(runtime.kill(sandbox, &self.execution.id, user).await?)
+            };
+            tokio::pin!(killing);
             let mut killed = None;
             let again = tokio::time::sleep(KILL_AGAIN);
             tokio::pin!(again);

@@ -1,8 +1,10 @@
 //! A tree becomes another one in its place, as a whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ fn replace(place: &Place, now: &Manifest, wanted: &Manifest) -> u64 {
     let roots = [Root { name: "workspace", path: &place.tree() }];
     let work = place.path("work");
     let changed = place.store.replace(now, wanted, &roots, &work).unwrap().changed;
+    // Whoever dies before the work is taken away has all steps done again.
+    assert!(Store::finish(&work).unwrap());
     fs::remove_dir_all(work).unwrap();
     changed
 }
@@ -87,6 +91,40 @@ fn what_is_the_same_is_not_touched() {
     }
     assert!(!after.contains_key(&place.tree().join("a/new")));
     assert_eq!(after.len(), 40);
+}
+
+#[test]
+fn what_no_checkpoint_has_is_not_in_the_way() {
+    let place = Place::new();
+    fs::create_dir(place.tree().join("folder")).unwrap();
+    fs::write(place.tree().join("folder/file"), "text").unwrap();
+    let (one, before) = (place.take(), describe(&place.tree()));
+    fs::remove_dir_all(place.tree().join("folder")).unwrap();
+    let _socket = UnixListener::bind(place.tree().join("folder")).unwrap();
+    let two = place.take();
+    replace(&place, &two, &one);
+    assert_eq!(describe(&place.tree()), before);
+}
+
+// What root may do hides what others may not.
+#[test]
+fn trees_become_others_without_root_too() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Others may not get to where it was built.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = place.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let tests = Command::new(program)
+        .current_dir("/")
+        .args(["replace::", "round_trip::", "--skip", "without_root"])
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stdout));
 }
 
 #[test]
