@@ -6,6 +6,7 @@ use armor_checkpoint_store::{Draft, Manifest, Restored, Root, Store, StoreError}
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::event::CheckpointEvent;
 use armor_core::task::{Folder, Task};
+use armor_persistence::StorageError;
 
 use crate::{Lifecycle, LifecycleError};
 
@@ -43,6 +44,11 @@ impl Lifecycle {
         cause: CheckpointCause,
     ) -> Result<Manifest, LifecycleError> {
         let now = self.now();
+        let state = serde_json::to_value(task).map_err(|error| StorageError::Io {
+            action: "write down the task of",
+            path: self.folder(&task.id).path().to_owned(),
+            source: error.into(),
+        })?;
         let draft = Draft {
             id: self.parts.ids.checkpoint_id(now),
             task: task.id.clone(),
@@ -50,7 +56,7 @@ impl Lifecycle {
             cause,
             at: now,
             parent: None,
-            state: serde_json::to_value(task).unwrap_or_default(),
+            state,
         };
         let roots = self.roots(task);
         let manifest = self
