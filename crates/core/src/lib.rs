@@ -27,6 +27,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod decision;
 pub mod error;
 pub mod event;
 pub mod execution;

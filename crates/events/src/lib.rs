@@ -9,10 +9,9 @@ mod bus;
 mod consumers;
 mod delivery;
 mod follower;
-mod pattern;
 
+pub use armor_core::event::{InvalidPattern, Pattern};
 pub use bus::{Bus, Missed, Once, Subscription};
 pub use consumers::{Consumers, Lag};
 pub use delivery::RetryError;
 pub use follower::{Follower, Selection, Start};
-pub use pattern::{InvalidPattern, Pattern};

@@ -5,12 +5,16 @@
 
 mod consumer;
 mod dead_letter;
+mod level;
 mod log;
+mod pattern;
 mod payload;
 
 pub use consumer::{Consumer, ConsumerError, Fault};
 pub use dead_letter::{DeadLetter, DeadLetterId, InvalidDeadLetterId};
+pub use level::{InvalidLevel, Level};
 pub use log::{Commit, ConsumerName, DamagedEvent, EventLog, LogError, Stored};
+pub use pattern::{InvalidPattern, Pattern};
 pub use payload::{
     CheckpointEvent, EventPayload, ExecutionEvent, HookEvent, NetworkEvent, PAYLOAD_VERSION,
     SandboxEvent, SystemEvent, TaskEvent, UnreadablePayload,

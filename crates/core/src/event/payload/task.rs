@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::decision::Decision;
 use crate::id::AgentId;
 use crate::network::NetworkPolicy;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
@@ -63,6 +64,9 @@ pub enum TaskEvent {
         /// Who.
         agent: AgentId,
     },
+    /// An agent, or a person, decided something about it.
+    #[serde(rename = "task:decided")]
+    Decided(Decision),
     /// Commits came from the working copy onto the task's branch.
     #[serde(rename = "task:workCollected")]
     WorkCollected {
@@ -120,6 +124,7 @@ impl TaskEvent {
             Self::Started => "task:started",
             Self::Attached { .. } => "task:attached",
             Self::Detached { .. } => "task:detached",
+            Self::Decided(_) => "task:decided",
             Self::WorkCollected { .. } => "task:workCollected",
             Self::CollectFailed { .. } => "task:collectFailed",
             Self::Completed { .. } => "task:completed",

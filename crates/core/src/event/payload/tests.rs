@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::checkpoint::CheckpointCause;
+use crate::decision::Decision;
+use crate::event::Level;
 use crate::execution::{CommandLine, ExecutionStatus, ExecutionUsage};
 use crate::id::{AgentId, CheckpointId, ExecutionId, SandboxId, TaskId};
 use crate::job::JobId;
@@ -12,6 +14,7 @@ use crate::sandbox::{
     Belonging, ImageName, Limits, MonitorAction, NetworkMode, OrphanCause, Resource, Use,
 };
 use crate::task::{Loosening, WorkState};
+use crate::time::Timestamp;
 
 const SHARE: Use = Use { resource: Resource::Disk, used: 3, limit: 2 };
 
@@ -96,6 +99,17 @@ fn of_tasks() -> Vec<EventPayload> {
         TaskEvent::Started.into(),
         TaskEvent::Attached { agent: agent.clone() }.into(),
         TaskEvent::Detached { agent: agent.clone() }.into(),
+        TaskEvent::Decided(
+            Decision::new(
+                "what".to_owned(),
+                "why".to_owned(),
+                vec!["something else".to_owned()],
+                agent.clone(),
+                Timestamp::from_millis(1),
+            )
+            .unwrap(),
+        )
+        .into(),
         TaskEvent::WorkCollected {
             branch: "task/t1".to_owned(),
             from: "c0ffee".to_owned(),
@@ -238,6 +252,29 @@ fn docs_events_md_lists_every_event_with_its_fields() {
     let named: usize =
         families.iter().map(|family| family.matches("#[serde(rename = \"").count()).sum();
     assert_eq!(named, expected.len(), "an event is missing in `one_of_each`");
+}
+
+// R21: the levels of the text are those of the program.
+#[test]
+fn docs_events_md_lists_every_event_that_is_more_than_information() {
+    for level in Level::ALL {
+        let mut expected: Vec<_> = one_of_each()
+            .iter()
+            .filter(|payload| payload.level() == level && level != Level::Info)
+            .map(|payload| format!("`{}`", payload.name()))
+            .collect();
+        expected.sort();
+        let begins = format!("- {level}: ");
+        let documented = include_str!("../../../../../docs/events.md")
+            .lines()
+            .find_map(|line| line.strip_prefix(&begins))
+            .unwrap();
+        if level == Level::Info {
+            assert_eq!(documented, "all others");
+        } else {
+            assert_eq!(documented, expected.join(", "), "{level}");
+        }
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use armor_core::error::{Code, Diagnostic};
+use crate::error::{Code, Diagnostic};
 
-/// Which events a subscriber wants, by name.
+/// Which events somebody wants, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     family: Part,
