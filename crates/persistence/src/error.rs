@@ -42,7 +42,7 @@ impl Diagnostic for StorageError {
                 "Check that the folder exists and that you may write to it.".to_owned()
             }
             Self::Damaged { .. } => {
-                "The file follows the event log: remove it, and it is written anew.".to_owned()
+                "Keep a copy if somebody may have changed it. It follows the event log: remove it, and it is written anew with what happens next.".to_owned()
             }
         })
     }

@@ -187,9 +187,14 @@ impl TaskFolder {
         self.path.join("state.json")
     }
 
-    /// Layer 2.
+    /// Layer 2: the lines that are not archived yet. The archives lie beside it.
     pub fn audit_file(&self) -> PathBuf {
-        self.path.join("logs").join("audit.jsonl")
+        self.logs().join("audit.jsonl")
+    }
+
+    /// Where layer 2 is.
+    pub fn logs(&self) -> PathBuf {
+        self.path.join("logs")
     }
 
     /// Notes that the working copy is still to be made as the task needs it, in the folder that is
@@ -239,7 +244,7 @@ impl TaskFolder {
     /// When one of them cannot be made.
     pub fn create(&self) -> Result<(), StorageError> {
         make_private(&self.path)?;
-        make_private(&self.path.join("logs"))?;
+        make_private(&self.logs())?;
         // The sandbox's user reads it through a mount of its own.
         make(&self.executions(), 0o755)
     }

@@ -1,8 +1,8 @@
 //! A task's folder, `tasks/<id>` in Armor's home, and the layers in it.
 //!
 //! - [`state`]: layer 1, `state.json`, the task as it stands.
-//! - [`audit`]: layer 2, `logs/audit.jsonl`, everything that happened, each line bound to the one
-//!   before by a hash.
+//! - [`audit`]: layer 2, `logs/audit.jsonl` and archives of it, everything that happened, each line
+//!   bound to the one before by a hash.
 //! - [`output`]: what its commands wrote, in `executions/<id>/`.
 //!
 //! The first two are consumers of the event log: [`StateMirror`] and [`AuditTrail`]. They follow

@@ -1,9 +1,16 @@
 //! What the layers do when the database was replaced by a backup: the files of every task are made
 //! to say what the database says.
 
+use std::path::Path;
+use std::{fs, io};
+
 use armor_core::event::{Event, EventPayload, Seq, SystemEvent};
 use armor_core::task::Task;
 use armor_registry::{Order, Registry, RegistryError, TaskQuery};
+
+use crate::StorageError;
+use crate::error::io_error;
+use crate::folder::sync_folder;
 
 /// How many tasks are read at a time.
 const PAGE: u32 = 200;
@@ -14,6 +21,17 @@ pub(crate) fn restored_at(events: &[Event]) -> Option<Seq> {
         matches!(event.payload, EventPayload::System(SystemEvent::BackupRestored { .. }))
     };
     events.iter().rfind(restored).map(|event| event.seq)
+}
+
+/// Gives a file another name, which nothing has yet: it says what the table does not know any more.
+pub(crate) fn set_aside(path: &Path, kept: &str) -> Result<(), StorageError> {
+    let kept = path.with_file_name(kept);
+    if kept.exists() {
+        let what = io::Error::new(io::ErrorKind::AlreadyExists, kept.display().to_string());
+        return Err(io_error("set aside", path)(what));
+    }
+    let moved = fs::rename(path, kept).and_then(|()| path.parent().map_or(Ok(()), sync_folder));
+    moved.map_err(io_error("set aside", path))
 }
 
 /// Reads every task, a page at a time.

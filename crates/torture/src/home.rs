@@ -28,7 +28,8 @@ impl Home {
         let registry: Arc<dyn Registry> = Arc::new(opened);
         let folders = TaskFolders::open(home)?;
         let consumers: Vec<Arc<dyn Consumer>> = vec![
-            Arc::new(AuditTrail::new(folders.clone(), registry.clone())),
+            // Small files, so that kills meet archives that are being made.
+            Arc::new(AuditTrail::new(folders.clone(), registry.clone()).archiving_at(8 * 1024)),
             Arc::new(StateMirror::new(folders.clone(), registry.clone())),
         ];
         let lock = home.join("consumers.lock");

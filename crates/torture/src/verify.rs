@@ -215,8 +215,8 @@ async fn files_agree(home: &Home, log: &[Event]) -> Outcome<()> {
         if state::load(&folder)? != task {
             return Err(format!("state.json of {} is not its row", task.id).into());
         }
-        let lines = audit::verify(&folder)?.len();
-        let events = home.registry.events(&task.id, EventQuery::default()).await?.len();
+        let lines = audit::verify(&folder)?.events;
+        let events = home.registry.events(&task.id, EventQuery::default()).await?.len() as u64;
         if lines != events {
             return Err(format!("{lines} lines of {} are not {events} events", task.id).into());
         }

@@ -37,11 +37,11 @@ async fn layers_agree(home: &Home, registry: &SqliteRegistry, task: &TaskId) -> 
     let folder = TaskFolders::open(&home.path()).unwrap().of(task);
     let events = registry.events(task, EventQuery::default()).await.unwrap();
     assert!(events.iter().map(Event::task_seq).eq(1..=events.len() as u64), "{events:?}");
-    let in_audit: Vec<serde_json::Value> = audit::verify(&folder)
-        .unwrap()
-        .iter()
-        .map(|line| serde_json::from_str(line.get()).unwrap())
-        .collect();
+    let mut in_audit: Vec<serde_json::Value> = Vec::new();
+    audit::verify_each(&folder, &mut |line| {
+        in_audit.push(serde_json::from_str(line.get()).unwrap());
+    })
+    .unwrap();
     let in_database: Vec<serde_json::Value> =
         events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     assert_eq!(in_audit, in_database);
