@@ -22,7 +22,7 @@ use armor_lifecycle::{
     AfterHooks, Carrier, CarrierProgram, CleanUp, Hooks, Instances, Janitor, Lifecycle,
     LifecycleSettings, Parts, Pool, RunAfterHooks,
 };
-use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
+use armor_persistence::{AuditTrail, DecisionRecord, StateMirror, TaskFolders};
 use armor_registry::{Backups, Registry, SqliteRegistry};
 
 use crate::OpenError;
@@ -142,6 +142,7 @@ impl Builder {
 
         let mut consumers: Vec<Arc<dyn Consumer>> = vec![
             Arc::new(AuditTrail::new(folders.clone(), registry.clone())),
+            Arc::new(DecisionRecord::new(folders.clone(), registry.clone())),
             Arc::new(StateMirror::new(folders.clone(), registry.clone())),
             // Last: its jobs remove what the others write to.
             Arc::new(Janitor::new(registry.clone())),

@@ -197,6 +197,11 @@ impl TaskFolder {
         self.path.join("logs")
     }
 
+    /// Layer 3.
+    pub fn decisions_file(&self) -> PathBuf {
+        self.path.join("decisions.md")
+    }
+
     /// Notes that the working copy is still to be made as the task needs it, in the folder that is
     /// there, and what is in it by now.
     ///

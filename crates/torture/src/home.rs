@@ -8,7 +8,7 @@ use armor_core::event::Consumer;
 use armor_core::id::RandomIds;
 use armor_core::time::SystemClock;
 use armor_events::Consumers;
-use armor_persistence::{AuditTrail, StateMirror, TaskFolders};
+use armor_persistence::{AuditTrail, DecisionRecord, StateMirror, TaskFolders};
 use armor_registry::{Registry, SqliteRegistry};
 
 use crate::Outcome;
@@ -30,6 +30,7 @@ impl Home {
         let consumers: Vec<Arc<dyn Consumer>> = vec![
             // Small files, so that kills meet archives that are being made.
             Arc::new(AuditTrail::new(folders.clone(), registry.clone()).archiving_at(8 * 1024)),
+            Arc::new(DecisionRecord::new(folders.clone(), registry.clone())),
             Arc::new(StateMirror::new(folders.clone(), registry.clone())),
         ];
         let lock = home.join("consumers.lock");
