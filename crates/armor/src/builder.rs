@@ -19,7 +19,7 @@ use armor_events::{Bus, Consumers, Pattern, Subscription};
 use armor_git::{Allowed, Git};
 use armor_jobs::{RetryPolicy, WorkerSettings, Workers};
 use armor_lifecycle::{
-    AfterHooks, Carrier, CarrierProgram, CleanUp, Hooks, Instances, Janitor, Lifecycle,
+    AfterHooks, Carrier, CarrierProgram, CleanUp, Forgetting, Hooks, Instances, Janitor, Lifecycle,
     LifecycleSettings, Parts, Pool, RunAfterHooks,
 };
 use armor_persistence::{AuditTrail, DecisionRecord, StateMirror, TaskFolders};
@@ -144,6 +144,7 @@ impl Builder {
             Arc::new(AuditTrail::new(folders.clone(), registry.clone())),
             Arc::new(DecisionRecord::new(folders.clone(), registry.clone())),
             Arc::new(StateMirror::new(folders.clone(), registry.clone())),
+            Arc::new(Forgetting::new(checkpoints.clone())),
             // Last: its jobs remove what the others write to.
             Arc::new(Janitor::new(registry.clone())),
         ];
@@ -233,6 +234,7 @@ fn lifecycle_settings(settings: &armor_core::config::Settings, home: &Path) -> L
         sandbox: settings.sandbox_request(),
         execution: settings.execution.clone(),
         monitor: settings.monitor,
+        checkpoint: settings.checkpoint.clone(),
         sweep: settings.sweep,
         most: settings.most(),
         networks: settings.network.modes.clone(),

@@ -1,11 +1,12 @@
 //! What is known of files that were read before, so that one which has not changed since is not read
-//! again. It is a file a tree, by the place of the tree; losing it costs time, nothing else.
+//! again. It is a file a tree, by its task and name; losing it costs time, nothing else.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use armor_core::id::TaskId;
 use rustix::fs::Statx;
 use serde::{Deserialize, Serialize};
 
@@ -110,4 +111,9 @@ pub(crate) fn unchanged<'a>(
 ) -> Option<&'a Entry> {
     let at = known.binary_search_by(|known| known.entry.name.as_slice().cmp(name)).ok()?;
     known.get(at).filter(|known| known.fingerprint == *fingerprint).map(|known| &known.entry)
+}
+
+/// The folder with what is known of a task's trees, by their names.
+pub(crate) fn caches(root: &Path, task: &TaskId) -> PathBuf {
+    root.join("caches").join(task.as_str())
 }

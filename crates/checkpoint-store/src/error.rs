@@ -3,9 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use armor_core::checkpoint::CheckpointName;
 use armor_core::error::{Code, Diagnostic};
-use armor_core::id::CheckpointId;
+use armor_core::id::{CheckpointId, TaskId};
 
 use crate::ChunkId;
 
@@ -28,20 +27,6 @@ pub enum StoreError {
         /// The one that was asked for.
         checkpoint: String,
     },
-    /// More than one checkpoint is meant.
-    #[error("`{}` is the beginning of several checkpoints: {}", reference.escape_debug(), listed(candidates))]
-    Ambiguous {
-        /// What was asked for.
-        reference: String,
-        /// Which ones.
-        candidates: Vec<CheckpointId>,
-    },
-    /// Another checkpoint has the name.
-    #[error("the task has a checkpoint `{name}` already")]
-    NameTaken {
-        /// The name.
-        name: CheckpointName,
-    },
     /// The checkpoint has no tree of that name.
     #[error("checkpoint {checkpoint} has no {root}")]
     NoSuchRoot {
@@ -63,6 +48,16 @@ pub enum StoreError {
     Missing {
         /// The chunk.
         chunk: ChunkId,
+    },
+    /// A checkpoint is damaged, so that nobody knows what it needs.
+    #[error("checkpoint {checkpoint} of task {task} is not whole")]
+    Incomplete {
+        /// Whose it is.
+        task: TaskId,
+        /// Which.
+        checkpoint: CheckpointId,
+        /// What is wrong.
+        source: Box<Self>,
     },
     /// A folder's list is longer than can be kept.
     #[error("{path} has more in it, or more attributes, than a checkpoint can have of one folder", path = path.display())]
@@ -89,9 +84,9 @@ impl Diagnostic for StoreError {
         match self {
             Self::Io { .. } => Code::StorageFailed,
             Self::NotFound { .. } | Self::NoSuchRoot { .. } => Code::CheckpointNotFound,
-            Self::Ambiguous { .. } => Code::CheckpointAmbiguous,
-            Self::NameTaken { .. } => Code::CheckpointNameTaken,
-            Self::Damaged { .. } | Self::Missing { .. } => Code::CheckpointDamaged,
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Incomplete { .. } => {
+                Code::CheckpointDamaged
+            }
             Self::Occupied { .. } => Code::CheckpointOccupied,
             Self::OtherFileSystem { .. } => Code::CheckpointElsewhere,
             Self::FolderTooLarge { .. } => Code::CheckpointTooLarge,
@@ -110,12 +105,13 @@ impl Diagnostic for StoreError {
             Self::NotFound { .. } | Self::NoSuchRoot { .. } => {
                 "`armor checkpoint list <task>` shows what there is.".to_owned()
             }
-            Self::Ambiguous { .. } => "Give more of its id.".to_owned(),
-            Self::NameTaken { .. } => "Choose another name, or none.".to_owned(),
             Self::Damaged { .. } | Self::Missing { .. } => {
                 "`armor checkpoint verify` says which checkpoints are whole; restore one of those."
                     .to_owned()
             }
+            Self::Incomplete { task, checkpoint, .. } => format!(
+                "Bring the store's files back from a copy, or remove it (`armor checkpoint remove {task} {checkpoint}`): until then nothing is given back."
+            ),
             Self::FolderTooLarge { .. } => "Spread what is in it over several folders.".to_owned(),
             Self::OtherFileSystem { .. } => {
                 "Make the checkpoint again in a folder of its own (`armor checkpoint extract`)."
@@ -124,10 +120,6 @@ impl Diagnostic for StoreError {
             Self::Occupied { .. } => "Name a folder that is empty or not there yet.".to_owned(),
         })
     }
-}
-
-fn listed(candidates: &[CheckpointId]) -> String {
-    candidates.iter().map(CheckpointId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Says what was tried on which path, for `map_err`.

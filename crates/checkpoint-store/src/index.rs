@@ -161,17 +161,11 @@ fn path(root: &Path) -> PathBuf {
     root.join("index")
 }
 
-fn names(folder: &Path) -> Result<BTreeSet<PackId>, StoreError> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        entries => entries.map_err(io_error("list", folder))?,
-    };
-    let mut names = BTreeSet::new();
-    for entry in entries {
-        let name = entry.map_err(io_error("list", folder))?.file_name();
-        names.extend(name.to_str().and_then(|name| name.parse::<PackId>().ok()));
-    }
-    Ok(names)
+/// The packs that there are.
+pub(crate) fn names(folder: &Path) -> Result<BTreeSet<PackId>, StoreError> {
+    let entries = write::entries(folder)?;
+    let names = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(names.collect())
 }
 
 /// Reads chunks, with packs that stay open.
@@ -185,6 +179,11 @@ pub(crate) struct Chunks {
 impl Chunks {
     pub(crate) fn new(index: Index, root: &Path) -> Self {
         Self { index, folder: packs(root), open: std::sync::Mutex::default() }
+    }
+
+    /// Where a chunk is.
+    pub(crate) fn find(&self, chunk: &ChunkId) -> Option<(PackId, Place)> {
+        self.index.find(chunk)
     }
 
     /// The bytes of a chunk, checked.

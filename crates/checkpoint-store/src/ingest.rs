@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,15 +16,13 @@ use rustix::fs::SeekFrom;
 use crate::ChunkId;
 use crate::error::StoreError;
 use crate::index::{Index, packs};
-use crate::pack::PackWriter;
+use crate::pack::{LARGEST_PACK, PackWriter};
 use crate::tree::Piece;
 
 /// A file that is shorter is one chunk, and no chunk is longer than the last of these.
 const SMALLEST: usize = 128 << 10;
 const USUAL: usize = 512 << 10;
 const LARGEST: usize = 2 << 20;
-/// How long a pack grows before the next one is begun, in bytes.
-const PACK: u64 = 128 << 20;
 /// How much chunks are compressed: the level at which zstd still is as fast as most disks.
 const LEVEL: i32 = 3;
 
@@ -100,7 +98,7 @@ impl<'a> Ingest<'a> {
             None => PackWriter::begin(&packs)?,
         };
         pack.add(&id, stored, raw)?;
-        if pack.length() < PACK {
+        if pack.length() < LARGEST_PACK {
             new.pack = Some(pack);
         } else {
             pack.finish(&packs)?;
@@ -177,7 +175,10 @@ impl<'a> Ingest<'a> {
     /// Puts all that is new in its place. From then on it survives the loss of power.
     pub(crate) fn finish(self) -> Result<(), StoreError> {
         let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        new.pack.map_or(Ok(()), |pack| pack.finish(&packs(self.root)))
+        if let Some(pack) = new.pack {
+            pack.finish(&packs(self.root))?;
+        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, New> {
@@ -231,9 +232,4 @@ impl Read for At<'_> {
         self.offset += came as u64;
         Ok(came)
     }
-}
-
-/// The folder in which trees' caches are.
-pub(crate) fn caches(root: &Path) -> PathBuf {
-    root.join("caches")
 }

@@ -34,12 +34,14 @@
 
 mod cache;
 mod chunk;
+mod collect;
 mod diff;
 mod error;
 mod index;
 mod ingest;
 mod lock;
 mod manifest;
+mod mark;
 mod pack;
 mod replace;
 mod restore;
@@ -52,6 +54,7 @@ mod write;
 mod xattr;
 
 pub use chunk::ChunkId;
+pub use collect::Collected;
 pub use error::StoreError;
 pub use manifest::{LeftOut, Manifest, Reason, RootRecord, Stats};
 pub use replace::Replaced;

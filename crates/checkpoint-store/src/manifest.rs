@@ -1,7 +1,6 @@
 //! Manifests: a file a checkpoint, which says what it is of and names its trees.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
@@ -218,14 +217,9 @@ pub(crate) fn of_task(
     root: &Path,
     task: &TaskId,
 ) -> Result<(Vec<Manifest>, Vec<StoreError>), StoreError> {
-    let folder = folder(root, task);
-    let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
-        entries => entries.map_err(io_error("list", &folder))?,
-    };
     let (mut found, mut damaged) = (Vec::new(), Vec::new());
-    for entry in entries {
-        let path = entry.map_err(io_error("list", &folder))?.path();
+    for entry in write::entries(&folder(root, task))? {
+        let path = entry.path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
@@ -244,17 +238,22 @@ pub(crate) fn of_task(
     Ok((found, damaged))
 }
 
+/// All manifests that there are, by their names alone.
+pub(crate) fn all(root: &Path) -> Result<Vec<(TaskId, CheckpointId)>, StoreError> {
+    let mut all = Vec::new();
+    for task in tasks(root)? {
+        for entry in write::entries(&folder(root, &task))? {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            all.extend(id.map(|id| (task.clone(), id)));
+        }
+    }
+    Ok(all)
+}
+
 /// The tasks that have a folder of manifests.
 pub(crate) fn tasks(root: &Path) -> Result<Vec<TaskId>, StoreError> {
-    let folder = root.join("manifests");
-    let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(io_error("list", &folder))?,
-    };
-    let mut tasks = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(io_error("list", &folder))?.file_name();
-        tasks.extend(name.to_str().and_then(|name| TaskId::parse(name).ok()));
-    }
-    Ok(tasks)
+    let entries = write::entries(&root.join("manifests"))?;
+    let tasks = entries.iter().filter_map(|entry| TaskId::parse(entry.file_name().to_str()?).ok());
+    Ok(tasks.collect())
 }

@@ -30,6 +30,8 @@ const ENTRY: usize = 48;
 const TAIL: usize = 40;
 /// The longest chunk, in bytes.
 pub(crate) const LARGEST: u32 = 64 << 20;
+/// How long a pack grows before the next one is begun, in bytes.
+pub(crate) const LARGEST_PACK: u64 = 128 << 20;
 
 /// The name of a pack.
 pub(crate) type PackId = chunk::ChunkId;
@@ -81,14 +83,15 @@ impl PackWriter {
     }
 
     /// Completes it and puts it in its place.
-    pub(crate) fn finish(mut self, packs: &Path) -> Result<(), StoreError> {
+    pub(crate) fn finish(mut self, packs: &Path) -> Result<PackId, StoreError> {
         let id = PackId::of(&self.list);
         let count = (self.list.len() / ENTRY) as u64;
         let tail = [self.list.as_slice(), id.as_bytes(), &count.to_le_bytes()].concat();
         let path = file(packs, &id);
         self.file.write_all(&tail).map_err(io_error("write", &path))?;
         let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error);
-        write::finish(file.map_err(io_error("write", &path))?, &path)
+        write::finish(file.map_err(io_error("write", &path))?, &path)?;
+        Ok(id)
     }
 }
 
@@ -140,16 +143,32 @@ fn entries(list: &[u8]) -> Vec<(ChunkId, Place)> {
 
 /// Reads a chunk out of an open pack and checks it; none when it is not what its name says.
 pub(crate) fn read(pack: &File, id: &ChunkId, place: Place) -> Option<Vec<u8>> {
+    let stored = read_stored(pack, place)?;
+    let bytes = if place.stored == place.raw { stored } else { decompress(&stored, place)? };
+    (ChunkId::of(&bytes) == *id).then_some(bytes)
+}
+
+/// The same, as it is stored.
+pub(crate) fn stored(pack: &File, id: &ChunkId, place: Place) -> Option<Vec<u8>> {
+    let stored = read_stored(pack, place)?;
+    let is_it = if place.stored == place.raw {
+        ChunkId::of(&stored) == *id
+    } else {
+        ChunkId::of(&decompress(&stored, place)?) == *id
+    };
+    is_it.then_some(stored)
+}
+
+fn read_stored(pack: &File, place: Place) -> Option<Vec<u8>> {
     if place.raw > LARGEST || place.stored > place.raw {
         return None;
     }
     let mut stored = vec![0; usize::try_from(place.stored).ok()?];
     pack.read_exact_at(&mut stored, place.offset).ok()?;
+    Some(stored)
+}
+
+fn decompress(stored: &[u8], place: Place) -> Option<Vec<u8>> {
     let raw = usize::try_from(place.raw).ok()?;
-    let bytes = if place.stored == place.raw {
-        stored
-    } else {
-        zstd::bulk::decompress(&stored, raw).ok()?
-    };
-    (bytes.len() == raw && ChunkId::of(&bytes) == *id).then_some(bytes)
+    zstd::bulk::decompress(stored, raw).ok().filter(|bytes| bytes.len() == raw)
 }

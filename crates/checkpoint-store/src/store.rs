@@ -4,28 +4,34 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::id::{CheckpointId, TaskId};
 use armor_core::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::cache::{Cache, Fresh};
+use crate::cache::{Cache, Fresh, caches};
+use crate::collect::{self, Collected};
 use crate::error::{StoreError, io_error};
 use crate::index::{Chunks, Index};
-use crate::ingest::{Ingest, caches};
+use crate::ingest::Ingest;
 use crate::lock::StoreLock;
 use crate::manifest::{self, Manifest, RootRecord};
+use crate::mark::Needed;
 use crate::replace::{self, Change, Replaced};
 use crate::restore::{self, Restored};
 use crate::scan::{self, Scan, device, look_at};
 use crate::tree::Moment;
 use crate::verify::{self, Finding, Verified};
-use crate::{ChunkId, write};
+use crate::write;
 
 /// How far behind the clock a file system may note a change, in nanoseconds. It notes the time of the
 /// kernel's last tick.
 const TICK: i64 = 20_000_000;
+
+/// The file that is there when something was forgotten whose room was not given back yet.
+const DUE: &str = "due";
 
 /// Checkpoints of all tasks of a home. What it holds is on disk; opening it costs nothing.
 #[derive(Debug, Clone)]
@@ -86,7 +92,7 @@ impl Store {
         let mut records = Vec::new();
         let mut known = Vec::new();
         for root in roots {
-            let (record, of_root) = self.scan(&ingest, *root)?;
+            let (record, of_root) = self.scan(&ingest, &draft.task, *root)?;
             records.push(record);
             known.push(of_root);
         }
@@ -113,12 +119,12 @@ impl Store {
     fn scan(
         &self,
         ingest: &Ingest<'_>,
+        task: &TaskId,
         Root { name, path }: Root<'_>,
     ) -> Result<(RootRecord, Fresh), StoreError> {
         let root = scan::open(path)?;
         let device = device(&look_at(&root).map_err(io_error("look at", path))?);
-        let place = ChunkId::of(path.as_os_str().as_encoded_bytes());
-        let file = caches(&self.root).join(place.to_string());
+        let file = caches(&self.root, task).join(name);
         let cache = Cache::load(&file, device);
         let before = ingest.added();
         let scan = Scan { ingest, root, path, cache: &cache, since: before_the_last_tick() };
@@ -150,42 +156,6 @@ impl Store {
                 Err(StoreError::NotFound { checkpoint: id.to_string() })
             }
             manifest => manifest,
-        }
-    }
-
-    /// The checkpoint of a task that somebody means: by its name, its id, or the beginning of that.
-    ///
-    /// # Errors
-    /// When none, or more than one, is meant, or its manifest is damaged.
-    pub fn find(&self, task: &TaskId, reference: &str) -> Result<Manifest, StoreError> {
-        if let Ok(id) = reference.parse() {
-            match self.get(task, &id) {
-                Err(StoreError::NotFound { .. }) => {}
-                found => return found,
-            }
-        }
-        let mut meant: Vec<_> = self
-            .list(task)?
-            .into_iter()
-            .filter(|one| {
-                let is_named = one.name.as_ref().is_some_and(|name| name.as_str() == reference);
-                is_named || (!reference.is_empty() && one.id.as_str().starts_with(reference))
-            })
-            .collect();
-        match meant.pop() {
-            None => Err(StoreError::NotFound { checkpoint: reference.to_owned() }),
-            Some(one) if meant.is_empty() => Ok(one),
-            Some(one) => {
-                if let Some(named) = meant
-                    .iter()
-                    .chain([&one])
-                    .find(|one| one.name.as_ref().is_some_and(|name| name.as_str() == reference))
-                {
-                    return Ok(named.clone());
-                }
-                let candidates = meant.into_iter().chain([one]).map(|one| one.id).collect();
-                Err(StoreError::Ambiguous { reference: reference.to_owned(), candidates })
-            }
         }
     }
 
@@ -263,11 +233,12 @@ impl Store {
         Ok(verified)
     }
 
-    /// Forgets a checkpoint. Its chunks stay until the store is cleaned up.
+    /// Forgets a checkpoint. Its chunks stay until [`Self::collect`].
     ///
     /// # Errors
     /// When its manifest cannot be removed.
     pub fn forget_one(&self, task: &TaskId, id: &CheckpointId) -> Result<(), StoreError> {
+        self.note_due()?;
         let path = manifest::file(&self.root, task, id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -278,19 +249,82 @@ impl Store {
         }
     }
 
-    /// Forgets all checkpoints of a task. Their chunks stay until the store is cleaned up.
+    /// Forgets all checkpoints of a task. Their chunks stay until [`Self::collect`].
     ///
     /// # Errors
     /// When their manifests cannot be removed.
     pub fn forget(&self, task: &TaskId) -> Result<(), StoreError> {
-        let folder = manifest::folder(&self.root, task);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(io_error("remove", folder)(error))
+        for folder in [manifest::folder(&self.root, task), caches(&self.root, task)] {
+            if !folder.exists() {
+                continue;
             }
-            Err(_) => Ok(()),
-            Ok(()) => write::sync_folder(&folder),
+            self.note_due()?;
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", folder)(error));
+                }
+                Err(_) => {}
+                Ok(()) => write::sync_folder(&folder)?,
+            }
         }
+        Ok(())
+    }
+
+    /// Gives back the room of what no checkpoint needs any more. Others may take and restore
+    /// checkpoints meanwhile, but for a moment at the end, for which is waited at most so long. None when
+    /// that moment did not come, or another process is at it: then the room is given back the next time.
+    /// A kill at any time harms nothing.
+    ///
+    /// # Errors
+    /// When a checkpoint is damaged, so that nobody knows what it needs; when the store cannot be read
+    /// or written to. No checkpoint is worse for it.
+    pub fn collect(&self, wait: Duration) -> Result<Option<Collected>, StoreError> {
+        let due = self.root.join(DUE);
+        match fs::remove_file(&due) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("remove", due)(error));
+            }
+            _ => {}
+        }
+        let collected = collect::collect(&self.root, wait);
+        if !matches!(collected, Ok(Some(_))) {
+            self.note_due()?;
+        }
+        collected
+    }
+
+    /// Whether checkpoints were forgotten since room was given back.
+    pub fn is_collection_due(&self) -> bool {
+        self.root.join(DUE).exists()
+    }
+
+    /// What checkpoints take, in bytes, each together with all that are named before it: what several
+    /// need counts once, for the first.
+    ///
+    /// # Errors
+    /// When one of them is not there, or is damaged.
+    pub fn sizes(&self, checkpoints: &[(TaskId, CheckpointId)]) -> Result<Vec<u64>, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let chunks = Chunks::new(self.index()?, &self.root);
+        let mut needed = Needed::default();
+        let sizes = checkpoints.iter().map(|(task, id)| {
+            needed.add(&chunks, &self.get(task, id)?)?;
+            Ok(needed.bytes)
+        });
+        sizes.collect()
+    }
+
+    /// The tasks of which there are checkpoints.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn tasks(&self) -> Result<Vec<TaskId>, StoreError> {
+        manifest::tasks(&self.root)
+    }
+
+    fn note_due(&self) -> Result<(), StoreError> {
+        let due = self.root.join(DUE);
+        fs::write(&due, "").map_err(io_error("write", due))
     }
 
     fn index(&self) -> Result<Index, StoreError> {

@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -52,4 +52,12 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = above(path);
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(io_error("sync", folder))
+}
+
+/// What is in a folder; nothing when that is not there.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<DirEntry>, StoreError> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries.and_then(Iterator::collect).map_err(io_error("list", folder)),
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use armor_checkpoint_store::{Finding, Manifest};
+use armor_checkpoint_store::Finding;
+use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::error::chain;
+use armor_lifecycle::{Pruned, TakeCheckpoint};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::arguments::{Argument, Kind};
 use crate::task::TASK;
-use crate::wire::CheckpointView;
+use crate::wire::{CheckpointDetails, CheckpointView};
 use crate::{Call, Command, CommandError, ExitStatus, Outcome, Run, render};
 
 const CHECKPOINT: Argument = Argument {
@@ -23,7 +25,12 @@ pub(crate) const CREATE: Command = Command {
     about: "Keep a task's files, workspace and memory, as they are now",
     arguments: &[
         TASK,
-        Argument { name: "name", kind: Kind::Option("NAME"), help: "What to call it" },
+        Argument {
+            name: "name",
+            kind: Kind::Option("NAME"),
+            help: "What to call it; one with a name stays until it is removed by hand",
+        },
+        Argument { name: "pin", kind: Kind::Flag, help: "Let it stay until it is unpinned" },
     ],
     run: Run::Open(|call| create(call).boxed()),
 };
@@ -68,6 +75,42 @@ pub(crate) const RESTORE: Command = Command {
     run: Run::Open(|call| restore(call).boxed()),
 };
 
+pub(crate) const PIN: Command = Command {
+    name: "checkpoint pin",
+    about: "Let a checkpoint stay, whatever the settings say of old ones",
+    arguments: &[TASK, CHECKPOINT],
+    run: Run::Open(|call| pin(call, true).boxed()),
+};
+
+pub(crate) const UNPIN: Command = Command {
+    name: "checkpoint unpin",
+    about: "Let a checkpoint go again when the settings say so",
+    arguments: &[TASK, CHECKPOINT],
+    run: Run::Open(|call| pin(call, false).boxed()),
+};
+
+pub(crate) const REMOVE: Command = Command {
+    name: "checkpoint remove",
+    about: "Remove a checkpoint; `checkpoint prune` gives its room back",
+    arguments: &[
+        TASK,
+        CHECKPOINT,
+        Argument { name: "force", kind: Kind::Flag, help: "Do not ask" },
+    ],
+    run: Run::Open(|call| remove(call).boxed()),
+};
+
+pub(crate) const PRUNE: Command = Command {
+    name: "checkpoint prune",
+    about: "Remove the checkpoints that the settings do not keep, and give back what none needs",
+    arguments: &[Argument {
+        name: "dry-run",
+        kind: Kind::Flag,
+        help: "Only say which checkpoints would be removed",
+    }],
+    run: Run::Open(|call| prune(call).boxed()),
+};
+
 pub(crate) const VERIFY: Command = Command {
     name: "checkpoint verify",
     about: "Read all checkpoints back, of a task or of all, and say which are whole",
@@ -78,7 +121,8 @@ pub(crate) const VERIFY: Command = Command {
 async fn create(call: Call) -> Result<Outcome, CommandError> {
     let name = call.arguments.get("name").map(str::parse).transpose()?;
     let task = call.arguments.required("task")?;
-    let manifest = call.context.lifecycle.checkpoint(task, name).await?;
+    let take = TakeCheckpoint { name, pinned: call.arguments.has("pin") };
+    let (checkpoint, manifest) = call.context.lifecycle.checkpoint(task, take).await?;
     let stats = manifest.stats();
     let left_out = match manifest.left_out().count() {
         0 => String::new(),
@@ -86,51 +130,58 @@ async fn create(call: Call) -> Result<Outcome, CommandError> {
     };
     let text = format!(
         "Took checkpoint {}: {} files, {} bytes, of which {} files were read and {} bytes added.{left_out}",
-        title(&manifest),
+        title(&checkpoint),
         stats.files,
         stats.bytes,
         stats.files_read,
         stats.bytes_added,
     );
-    Outcome::well(&CheckpointView::from(&manifest), text)
+    Outcome::well(&CheckpointDetails::of(&checkpoint, &manifest), text)
 }
 
 async fn list(call: Call) -> Result<Outcome, CommandError> {
-    let manifests = call.context.lifecycle.checkpoints(call.arguments.required("task")?).await?;
-    let text = if manifests.is_empty() {
+    let checkpoints = call.context.lifecycle.checkpoints(call.arguments.required("task")?).await?;
+    let text = if checkpoints.is_empty() {
         "No checkpoints yet.".to_owned()
     } else {
-        let rows = manifests.iter().map(|manifest| {
-            let stats = manifest.stats();
-            let name = manifest.name.as_ref().map_or("", |name| name.as_str());
-            [
-                manifest.id.to_string(),
-                name.to_owned(),
-                manifest.created_at.to_string(),
-                manifest.cause.as_str().to_owned(),
-                stats.files.to_string(),
-                stats.bytes.to_string(),
-                stats.bytes_added.to_string(),
-            ]
-        });
-        render::table(["CHECKPOINT", "NAME", "TAKEN", "CAUSE", "FILES", "BYTES", "ADDED"], rows)
+        table(checkpoints.iter())
     };
-    let views: Vec<_> = manifests.iter().map(CheckpointView::from).collect();
+    let views: Vec<_> = checkpoints.iter().map(CheckpointView::from).collect();
     Outcome::well(&json!({ "checkpoints": views }), text)
+}
+
+fn table<'a>(checkpoints: impl Iterator<Item = &'a Checkpoint>) -> String {
+    let rows = checkpoints.map(|one| {
+        [
+            one.id.to_string(),
+            one.name.as_ref().map_or("", |name| name.as_str()).to_owned(),
+            one.created_at.to_string(),
+            one.cause.as_str().to_owned(),
+            if one.pinned { "yes" } else { "" }.to_owned(),
+            one.files.to_string(),
+            one.bytes.to_string(),
+            one.bytes_added.to_string(),
+        ]
+    });
+    render::table(
+        ["CHECKPOINT", "NAME", "TAKEN", "CAUSE", "PINNED", "FILES", "BYTES", "ADDED"],
+        rows,
+    )
 }
 
 async fn show(call: Call) -> Result<Outcome, CommandError> {
     let task = call.arguments.required("task")?;
-    let checkpoint = call.arguments.required("checkpoint")?;
-    let manifest = call.context.lifecycle.find_checkpoint(task, checkpoint).await?;
-    let view = CheckpointView::from(&manifest);
+    let reference = call.arguments.required("checkpoint")?;
+    let (checkpoint, manifest) = call.context.lifecycle.find_checkpoint(task, reference).await?;
+    let parent = checkpoint.parent.as_ref().map_or("-", |parent| parent.as_str());
     let mut lines = vec![
-        format!("checkpoint  {}", manifest.id),
-        format!("name        {}", manifest.name.as_ref().map_or("-", |name| name.as_str())),
-        format!("task        {}", manifest.task),
-        format!("taken       {}", manifest.created_at),
-        format!("cause       {}", manifest.cause.as_str()),
-        format!("parent      {}", manifest.parent.as_ref().map_or("-", |parent| parent.as_str())),
+        format!("checkpoint  {}", checkpoint.id),
+        format!("name        {}", checkpoint.name.as_ref().map_or("-", |name| name.as_str())),
+        format!("task        {}", checkpoint.task),
+        format!("taken       {}", checkpoint.created_at),
+        format!("cause       {}", checkpoint.cause.as_str()),
+        format!("pinned      {}", if checkpoint.pinned { "yes" } else { "no" }),
+        format!("parent      {parent}"),
     ];
     for root in &manifest.roots {
         lines.push(format!(
@@ -141,23 +192,24 @@ async fn show(call: Call) -> Result<Outcome, CommandError> {
             format!("            left out: {} ({})", out.path.escape_debug(), out.reason.as_str())
         }));
     }
-    Outcome::well(&view, lines.join("\n"))
+    Outcome::well(&CheckpointDetails::of(&checkpoint, &manifest), lines.join("\n"))
 }
 
 async fn extract(call: Call) -> Result<Outcome, CommandError> {
     let task = call.arguments.required("task")?;
     let checkpoint = call.arguments.required("checkpoint")?;
     let folder = Path::new(call.arguments.required("folder")?);
-    let (manifest, restored) = call.context.lifecycle.restore_to(task, checkpoint, folder).await?;
+    let (checkpoint, restored) =
+        call.context.lifecycle.restore_to(task, checkpoint, folder).await?;
     let text = format!(
         "Made the workspace of checkpoint {} again in {}: {} files, {} bytes.",
-        title(&manifest),
+        title(&checkpoint),
         folder.display(),
         restored.files,
         restored.bytes,
     );
     let view = json!({
-        "checkpoint_id": manifest.id,
+        "checkpoint_id": checkpoint.id,
         "folder": folder,
         "files": restored.files,
         "folders": restored.folders,
@@ -169,21 +221,21 @@ async fn extract(call: Call) -> Result<Outcome, CommandError> {
 async fn restore(call: Call) -> Result<Outcome, CommandError> {
     let lifecycle = &call.context.lifecycle;
     let task = lifecycle.resolve(call.arguments.required("task")?).await?;
-    let checkpoint = call.arguments.required("checkpoint")?;
-    let manifest = lifecycle.find_checkpoint(task.id.as_str(), checkpoint).await?;
+    let reference = call.arguments.required("checkpoint")?;
+    let (checkpoint, _) = lifecycle.find_checkpoint(task.id.as_str(), reference).await?;
     let question = format!(
         "Make the files of task {} ({}) those of checkpoint {}? What is there is kept as another one.",
         task.id,
         task.name,
-        title(&manifest),
+        title(&checkpoint),
     );
     if !call.arguments.has("force") && !call.console.confirm(&question) {
         return Err(CommandError::NotAgreed { action: format!("restoring task {}", task.id) });
     }
-    let restoration = lifecycle.restore(task.id.as_str(), manifest.id.as_str()).await?;
+    let restoration = lifecycle.restore(task.id.as_str(), checkpoint.id.as_str()).await?;
     let text = format!(
         "Restored checkpoint {}: {} files, folders and links changed. What was there is checkpoint {}.",
-        title(&restoration.to),
+        title(&checkpoint),
         restoration.changed,
         restoration.safety.id,
     );
@@ -193,6 +245,81 @@ async fn restore(call: Call) -> Result<Outcome, CommandError> {
         "changed": restoration.changed,
     });
     Outcome::well(&view, text)
+}
+
+async fn pin(call: Call, pinned: bool) -> Result<Outcome, CommandError> {
+    let task = call.arguments.required("task")?;
+    let reference = call.arguments.required("checkpoint")?;
+    let checkpoint = call.context.lifecycle.pin_checkpoint(task, reference, pinned).await?;
+    let text = if pinned {
+        format!("Checkpoint {} stays until it is unpinned or removed.", title(&checkpoint))
+    } else if checkpoint.name.is_some() {
+        format!("Checkpoint {} is not pinned; it has a name, so it stays.", title(&checkpoint))
+    } else {
+        format!("Checkpoint {} goes when the settings say so.", title(&checkpoint))
+    };
+    Outcome::well(&CheckpointView::from(&checkpoint), text)
+}
+
+async fn remove(call: Call) -> Result<Outcome, CommandError> {
+    let lifecycle = &call.context.lifecycle;
+    let task = lifecycle.resolve(call.arguments.required("task")?).await?;
+    let reference = call.arguments.required("checkpoint")?;
+    let checkpoint = lifecycle.registry().checkpoint(&task.id, reference).await?;
+    let question = format!(
+        "Remove checkpoint {} of task {} ({})? It cannot be restored then.",
+        title(&checkpoint),
+        task.id,
+        task.name,
+    );
+    if !call.arguments.has("force") && !call.console.confirm(&question) {
+        return Err(CommandError::NotAgreed { action: "removing a checkpoint".to_owned() });
+    }
+    let removed = lifecycle.remove_checkpoint(task.id.as_str(), checkpoint.id.as_str()).await?;
+    let text = format!("Removed checkpoint {}.", title(&removed));
+    Outcome::well(&CheckpointView::from(&removed), text)
+}
+
+async fn prune(call: Call) -> Result<Outcome, CommandError> {
+    let lifecycle = &call.context.lifecycle;
+    if call.arguments.has("dry-run") {
+        let goes = lifecycle.checkpoints_to_forget().await?;
+        let text = if goes.is_empty() {
+            "No checkpoint would be removed.".to_owned()
+        } else {
+            format!("Would be removed:\n{}", table(goes.iter().map(|(one, _)| one)))
+        };
+        return Outcome::well(&json!({ "removed": null, "found": forgotten(&goes) }), text);
+    }
+    let Pruned { adopted, forgotten: gone, collected } = lifecycle.prune_checkpoints().await?;
+    let mut lines = vec![format!("Removed {} checkpoints.", gone.len())];
+    if adopted > 0 {
+        lines.push(format!("Found {adopted} whose process died when they had been taken."));
+    }
+    lines.push(match &collected {
+        Some(collected) => format!(
+            "Gave back {} bytes; what the others need takes {}.",
+            collected.bytes_freed, collected.bytes
+        ),
+        None => "Others were at work: room is given back the next time.".to_owned(),
+    });
+    let collected = collected.map(|collected| {
+        json!({
+            "packs_removed": collected.packs_removed,
+            "bytes_freed": collected.bytes_freed,
+            "chunks": collected.chunks,
+            "bytes": collected.bytes,
+        })
+    });
+    let view = json!({ "adopted": adopted, "removed": forgotten(&gone), "collected": collected });
+    Outcome::well(&view, lines.join("\n"))
+}
+
+fn forgotten(checkpoints: &[(Checkpoint, Forgotten)]) -> Value {
+    let views = checkpoints.iter().map(|(checkpoint, why)| {
+        json!({ "task_id": checkpoint.task, "checkpoint_id": checkpoint.id, "why": why })
+    });
+    views.collect()
 }
 
 async fn verify(call: Call) -> Result<Outcome, CommandError> {
@@ -231,9 +358,9 @@ fn finding(finding: &Finding) -> Value {
     }
 }
 
-fn title(manifest: &Manifest) -> String {
-    match &manifest.name {
-        Some(name) => format!("{} ({name})", manifest.id),
-        None => manifest.id.to_string(),
+fn title(checkpoint: &Checkpoint) -> String {
+    match &checkpoint.name {
+        Some(name) => format!("{} ({name})", checkpoint.id),
+        None => checkpoint.id.to_string(),
     }
 }

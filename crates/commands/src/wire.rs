@@ -1,7 +1,7 @@
 //! The JSON of tasks and executions, for `--json` and for the tools of `armor-mcp`.
 
 use armor_checkpoint_store::{LeftOut, Manifest};
-use armor_core::checkpoint::CheckpointCause;
+use armor_core::checkpoint::{Checkpoint, CheckpointCause};
 use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
@@ -429,35 +429,55 @@ pub struct CheckpointView {
     /// The one that was taken before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// Whether it stays until somebody says otherwise.
+    pub pinned: bool,
     /// Files in it.
     pub files: u64,
-    /// Folders in it.
-    pub folders: u64,
     /// Bytes in the files.
     pub bytes: u64,
-    /// Files that were read for it.
-    pub files_read: u64,
     /// Bytes that the store grew by.
     pub bytes_added: u64,
+}
+
+impl From<&Checkpoint> for CheckpointView {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Self {
+            checkpoint_id: checkpoint.id.to_string(),
+            task_id: checkpoint.task.to_string(),
+            name: checkpoint.name.as_ref().map(ToString::to_string),
+            created_at: checkpoint.created_at.to_string(),
+            cause: checkpoint.cause,
+            parent: checkpoint.parent.as_ref().map(ToString::to_string),
+            pinned: checkpoint.pinned,
+            files: checkpoint.files,
+            bytes: checkpoint.bytes,
+            bytes_added: checkpoint.bytes_added,
+        }
+    }
+}
+
+/// A checkpoint, with what its manifest says.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckpointDetails {
+    /// What is known without that.
+    #[serde(flatten)]
+    pub checkpoint: CheckpointView,
+    /// Folders in it.
+    pub folders: u64,
+    /// Files that were read for it.
+    pub files_read: u64,
     /// What was there and is not in it.
     pub left_out: Vec<LeftOut>,
 }
 
-impl From<&Manifest> for CheckpointView {
-    fn from(manifest: &Manifest) -> Self {
+impl CheckpointDetails {
+    /// Of a checkpoint with its manifest.
+    pub fn of(checkpoint: &Checkpoint, manifest: &Manifest) -> Self {
         let stats = manifest.stats();
         Self {
-            checkpoint_id: manifest.id.to_string(),
-            task_id: manifest.task.to_string(),
-            name: manifest.name.as_ref().map(ToString::to_string),
-            created_at: manifest.created_at.to_string(),
-            cause: manifest.cause,
-            parent: manifest.parent.as_ref().map(ToString::to_string),
-            files: stats.files,
+            checkpoint: checkpoint.into(),
             folders: stats.folders,
-            bytes: stats.bytes,
             files_read: stats.files_read,
-            bytes_added: stats.bytes_added,
             left_out: manifest.left_out().cloned().collect(),
         }
     }

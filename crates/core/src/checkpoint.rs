@@ -1,4 +1,4 @@
-//! Checkpoints of a task: what people call them, and why they were taken.
+//! Checkpoints of a task: what is known of each, what people call them, and why they come and go.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,42 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Diagnostic};
+use crate::id::{CheckpointId, TaskId};
+use crate::time::Timestamp;
+
+/// A checkpoint as the registry knows it; its files are the checkpoint store's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its id, of all of the home's.
+    pub id: CheckpointId,
+    /// Whose it is.
+    pub task: TaskId,
+    /// What people call it.
+    pub name: Option<CheckpointName>,
+    /// Why it was taken.
+    pub cause: CheckpointCause,
+    /// The one that was taken before.
+    pub parent: Option<CheckpointId>,
+    /// When it was taken.
+    pub created_at: Timestamp,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes in these.
+    pub bytes: u64,
+    /// Bytes that the store grew by, compressed.
+    pub bytes_added: u64,
+    /// How much is not in it that was there.
+    pub left_out: u64,
+    /// Whether it stays until somebody says otherwise.
+    pub pinned: bool,
+}
+
+impl Checkpoint {
+    /// Whether only a person removes it: it is pinned, or has a name.
+    pub const fn is_held(&self) -> bool {
+        self.pinned || self.name.is_some()
+    }
+}
 
 /// What people call a checkpoint. One line of plain characters, without a part of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,11 +123,42 @@ pub enum CheckpointCause {
 }
 
 impl CheckpointCause {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Asked, Self::BeforeRestore];
+
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::BeforeRestore => "before_restore",
+        }
+    }
+
+    /// The cause of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == name)
+    }
+}
+
+/// Why a checkpoint was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forgotten {
+    /// Somebody asked for it.
+    Asked,
+    /// The settings keep newer ones instead.
+    Retention,
+    /// All checkpoints together were more than they may be.
+    Size,
+}
+
+impl Forgotten {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Retention => "retention",
+            Self::Size => "size",
         }
     }
 }

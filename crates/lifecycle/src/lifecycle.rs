@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use armor_checkpoint_store::Store;
-use armor_core::config::{ExecutionSettings, MonitorSettings, SweepSettings};
+use armor_core::config::{CheckpointSettings, ExecutionSettings, MonitorSettings, SweepSettings};
 use armor_core::event::EventPayload;
 use armor_core::id::{IdSource, SandboxId, TaskId};
 use armor_core::job::JobQueue;
@@ -72,6 +72,8 @@ pub struct LifecycleSettings {
     pub execution: ExecutionSettings,
     /// When sandboxes take much.
     pub monitor: MonitorSettings,
+    /// Which checkpoints stay.
+    pub checkpoint: CheckpointSettings,
     /// When orphans go.
     pub sweep: SweepSettings,
     /// The most that a task's sandbox may use.
@@ -197,9 +199,7 @@ impl Lifecycle {
     /// Waits until the consumers have dealt with everything that was committed so far, and the
     /// task's jobs are done or will be tried again.
     pub(crate) async fn follow(&self, task: &TaskId) {
-        let head = *self.parts.registry.appended().borrow();
-        if !self.parts.consumers.caught_up(head, FOLLOW_LIMIT).await {
-            tracing::warn!(%head, "what follows from the change is not done yet");
+        if !self.follow_all().await {
             return;
         }
         match self.parts.workers.settled(task.as_str(), FOLLOW_LIMIT).await {
@@ -212,6 +212,16 @@ impl Lifecycle {
                 tracing::warn!(cause = armor_core::error::chain(&error), "not waited for");
             }
         }
+    }
+
+    /// Waits until the consumers have dealt with everything that was committed so far.
+    pub(crate) async fn follow_all(&self) -> bool {
+        let head = *self.parts.registry.appended().borrow();
+        let followed = self.parts.consumers.caught_up(head, FOLLOW_LIMIT).await;
+        if !followed {
+            tracing::warn!(%head, "what follows from the change is not done yet");
+        }
+        followed
     }
 
     pub(crate) fn seen(&self, task: &TaskId) -> Option<SandboxId> {

@@ -4,9 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use armor_core::checkpoint::CheckpointName;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::LogError;
-use armor_core::id::{ExecutionId, HomeId, TaskId};
+use armor_core::id::{CheckpointId, ExecutionId, HomeId, TaskId};
 use armor_core::job::QueueError;
 
 use crate::Lease;
@@ -40,6 +41,30 @@ pub enum RegistryError {
         task: TaskId,
         /// What was looked for.
         execution: ExecutionId,
+    },
+    /// The task has no such checkpoint.
+    #[error("task {task} has no checkpoint `{}`", reference.escape_debug())]
+    NoSuchCheckpoint {
+        /// The task.
+        task: TaskId,
+        /// What was looked for.
+        reference: String,
+    },
+    /// More than one checkpoint of the task is meant.
+    #[error("`{}` is the beginning of {} checkpoints", reference.escape_debug(), candidates.len())]
+    AmbiguousCheckpoint {
+        /// What was looked for.
+        reference: String,
+        /// Which ones.
+        candidates: Vec<CheckpointId>,
+    },
+    /// Another checkpoint of the task has the name.
+    #[error("task {task} has a checkpoint `{name}` already")]
+    CheckpointNameTaken {
+        /// The task.
+        task: TaskId,
+        /// The name.
+        name: CheckpointName,
     },
     /// The task was changed by somebody else.
     #[error("task {task} is at version {actual}; the change was made from version {expected}")]
@@ -171,6 +196,9 @@ impl Diagnostic for RegistryError {
             Self::NotFound { .. } => Code::TaskNotFound,
             Self::Ambiguous { .. } => Code::TaskAmbiguous,
             Self::NoSuchExecution { .. } => Code::ExecutionNotFound,
+            Self::NoSuchCheckpoint { .. } => Code::CheckpointNotFound,
+            Self::AmbiguousCheckpoint { .. } => Code::CheckpointAmbiguous,
+            Self::CheckpointNameTaken { .. } => Code::CheckpointNameTaken,
             Self::Conflict { .. } => Code::TaskConflict,
             Self::TwiceTheSame | Self::NoWords { .. } => Code::ArgumentInvalid,
             Self::LeaseHeld { .. } => Code::LeaseHeld,
@@ -203,6 +231,14 @@ impl Diagnostic for RegistryError {
             Self::NoSuchExecution { task, .. } => {
                 format!("`armor show {task}` lists the task's executions.")
             }
+            Self::NoSuchCheckpoint { task, .. } => {
+                format!("`armor checkpoint list {task}` shows what there is.")
+            }
+            Self::AmbiguousCheckpoint { candidates, .. } => {
+                let list: Vec<_> = candidates.iter().map(CheckpointId::as_str).collect();
+                format!("Give more of its id: {}.", list.join(", "))
+            }
+            Self::CheckpointNameTaken { .. } => "Choose another name, or none.".to_owned(),
             Self::Conflict { .. } => "Read the task again and repeat the change.".to_owned(),
             Self::TwiceTheSame => "Join the changes of each task into one.".to_owned(),
             Self::LeaseHeld { lease } => {
@@ -279,6 +315,7 @@ impl RegistryError {
             self,
             Self::Refused { .. }
                 | Self::NotFound { .. }
+                | Self::CheckpointNameTaken { .. }
                 | Self::Conflict { .. }
                 | Self::TwiceTheSame
         )

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::event::{Event, EventLog, EventPayload, SystemEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
-use armor_core::id::{AgentId, ExecutionId, HomeId, TaskId};
+use armor_core::id::{AgentId, CheckpointId, ExecutionId, HomeId, TaskId};
 use armor_core::job::JobQueue;
 use armor_core::task::{Change, Outcome, Task, TaskError, TaskStatus};
 use armor_core::time::Timestamp;
@@ -169,6 +170,65 @@ pub trait Registry: EventLog + JobQueue {
 
     /// The newest executions of a task, newest first.
     async fn executions(&self, task: &TaskId, limit: u32) -> Result<Vec<Execution>, RegistryError>;
+
+    /// Keeps a checkpoint that was taken.
+    ///
+    /// # Errors
+    /// [`RegistryError::CheckpointNameTaken`]; [`RegistryError::NotFound`] when the task is gone.
+    async fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), RegistryError>;
+
+    /// The checkpoints of a task, or of all tasks, the oldest first.
+    async fn checkpoints(&self, task: Option<&TaskId>) -> Result<Vec<Checkpoint>, RegistryError>;
+
+    /// The checkpoint of a task that somebody means: by its name, its id, or the beginning of that.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoSuchCheckpoint`], [`RegistryError::AmbiguousCheckpoint`].
+    async fn checkpoint(
+        &self,
+        task: &TaskId,
+        reference: &str,
+    ) -> Result<Checkpoint, RegistryError> {
+        let all = self.checkpoints(Some(task)).await?;
+        let is_meant = |one: &&Checkpoint| {
+            one.id.as_str() == reference
+                || one.name.as_ref().is_some_and(|name| name.as_str() == reference)
+        };
+        if let Some(one) = all.iter().find(is_meant) {
+            return Ok(one.clone());
+        }
+        let begins =
+            |one: &Checkpoint| !reference.is_empty() && one.id.as_str().starts_with(reference);
+        let mut meant: Vec<_> = all.into_iter().filter(begins).collect();
+        match meant.pop() {
+            Some(one) if meant.is_empty() => Ok(one),
+            Some(one) => Err(RegistryError::AmbiguousCheckpoint {
+                reference: reference.to_owned(),
+                candidates: meant.into_iter().chain([one]).map(|one| one.id).collect(),
+            }),
+            None => Err(RegistryError::NoSuchCheckpoint {
+                task: task.clone(),
+                reference: reference.to_owned(),
+            }),
+        }
+    }
+
+    /// Says whether a checkpoint stays until somebody says otherwise. False when it was so before, or
+    /// the checkpoint is not there.
+    async fn pin_checkpoint(
+        &self,
+        task: &TaskId,
+        checkpoint: &CheckpointId,
+        pinned: bool,
+    ) -> Result<bool, RegistryError>;
+
+    /// Removes a checkpoint. False when it is not there.
+    async fn forget_checkpoint(
+        &self,
+        task: &TaskId,
+        checkpoint: &CheckpointId,
+        cause: Forgotten,
+    ) -> Result<bool, RegistryError>;
 
     /// Every execution that nobody has noted the end of.
     async fn running_executions(&self) -> Result<Vec<Execution>, RegistryError>;

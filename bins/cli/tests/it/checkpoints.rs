@@ -33,10 +33,9 @@ fn files_are_kept_and_made_again_elsewhere() {
     let second = json(&home, &["checkpoint", "create", "a task"]);
     assert_eq!(second["parent"], first["checkpoint_id"]);
 
-    let listed = json(&home, &["checkpoint", "list", "a task"])["checkpoints"].clone();
-    assert_eq!(listed, json!([first, second]));
+    assert_eq!(ids(&home), [id(&first), id(&second)]);
     let shown = json(&home, &["checkpoint", "show", "a task", "before"]);
-    assert_eq!(shown, first);
+    assert_eq!(shown["checkpoint_id"], first["checkpoint_id"]);
     let again = home.user().join("again");
     let extract = |which: &str| {
         json(&home, &["checkpoint", "extract", "a task", which, again.to_str().unwrap()])
@@ -76,10 +75,7 @@ fn what_is_wrong_with_a_checkpoint_is_told() {
     ] {
         assert_eq!(refused(&home, arguments, exit), code, "{arguments:?}");
     }
-    assert_eq!(
-        json(&home, &["checkpoint", "list", "a task"])["checkpoints"],
-        json!([first, second])
-    );
+    assert_eq!(ids(&home), [id(&first), id(&second)]);
 
     let packs = home.path().join("checkpoints/packs");
     for pack in fs::read_dir(packs).unwrap() {
@@ -224,4 +220,100 @@ async fn engine_a_deleted_tasks_checkpoints_are_forgotten() {
     assert_eq!(fs::read_dir(&manifests).unwrap().count(), 1);
     json(&home, &["cleanup-task", "a task", "--force"]);
     assert_eq!(fs::read_dir(&manifests).unwrap().count(), 0);
+}
+
+fn ids(home: &Home) -> Vec<String> {
+    let listed = json(home, &["checkpoint", "list", "a task"])["checkpoints"].clone();
+    listed.as_array().unwrap().iter().map(id).collect()
+}
+
+/// The bytes of all packs.
+fn stored(home: &Home) -> u64 {
+    let packs = fs::read_dir(home.path().join("checkpoints/packs")).unwrap();
+    packs.map(|pack| pack.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Bytes that do not compress.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_le_bytes()[7]
+    });
+    bytes.take(1 << 20).collect()
+}
+
+// R23: retention by the settings, by hand, and by size; what no checkpoint needs is given back.
+#[test]
+fn old_checkpoints_go_and_those_that_are_held_stay() {
+    let home = Home::new();
+    let workspace = task(&home);
+    let take = |seed: u64, arguments: &[&str]| {
+        fs::write(workspace.join("work"), noise(seed)).unwrap();
+        let command = ["checkpoint", "create", "a task"];
+        id(&json(&home, &[&command[..], arguments].concat()))
+    };
+    let few = ["--set", "checkpoint.keep_last=2", "--set", "checkpoint.keep_hourly=0"];
+    let few =
+        [&few[..], &["--set", "checkpoint.keep_daily=0", "--set", "checkpoint.keep_weekly=0"]];
+    let few = few.concat();
+    let (pinned, named) = (take(1, &["--pin"]), take(2, &["--name", "named"]));
+    let old = take(3, &[]);
+    let (older, newest) = (take(4, &[]), take(5, &few));
+    assert_eq!(ids(&home), [&*pinned, &*named, &*older, &*newest], "{old} has gone");
+    let shown = json(&home, &["checkpoint", "show", "a task", &pinned]);
+    assert_eq!(shown["pinned"], true);
+
+    let before = stored(&home);
+    let pruned = json(&home, &["checkpoint", "prune"]);
+    assert_eq!(pruned["removed"], json!([]), "nothing more is due by the default settings");
+    assert!(before - stored(&home) > 1 << 20, "{pruned}");
+    assert_eq!(json(&home, &["checkpoint", "verify"])["whole"].as_array().unwrap().len(), 4);
+
+    assert_eq!(refused(&home, &["checkpoint", "remove", "a task", "named"], 2), "argument.invalid");
+    json(&home, &["checkpoint", "remove", "a task", "named", "--force"]);
+    json(&home, &["checkpoint", "unpin", "a task", &pinned]);
+    assert_eq!(ids(&home), [&*pinned, &*older, &*newest]);
+
+    // Room for two of them: the oldest goes.
+    let limit = ["--set", "checkpoint.size_limit_mib=3"];
+    let would = json(&home, &[&["checkpoint", "prune", "--dry-run"][..], &limit].concat());
+    assert_eq!(would["found"][0]["checkpoint_id"], json!(pinned));
+    assert_eq!(ids(&home).len(), 3);
+    let pruned = json(&home, &[&["checkpoint", "prune"][..], &limit].concat());
+    assert_eq!(pruned["removed"], would["found"]);
+    assert_eq!(pruned["removed"][0]["why"], "size");
+    assert_eq!(ids(&home), [&*older, &*newest]);
+    assert!(stored(&home) < 3 << 20);
+
+    let events = lines(&home, &["events", "a task", "--match", "checkpoint:forgotten"]);
+    let causes: Vec<_> = events.iter().map(|event| event["data"]["cause"].clone()).collect();
+    assert_eq!(causes, ["retention", "asked", "size"]);
+    let left = fs::read_dir(home.path().join("checkpoints/manifests")).unwrap().next().unwrap();
+    assert_eq!(fs::read_dir(left.unwrap().path()).unwrap().count(), 2);
+}
+
+// R25, R96: what a kill between the files and the row leaves, or the restoration of an older database.
+#[test]
+fn a_checkpoint_that_nobody_noted_is_found_and_one_that_was_removed_does_not_come_again() {
+    let home = Home::new();
+    task(&home);
+    let backup = json(&home, &["backup", "create"])["path"].as_str().unwrap().to_owned();
+    let first = id(&json(&home, &["checkpoint", "create", "a task", "--name", "one"]));
+    json(&home, &["backup", "restore", &backup, "--force"]);
+    assert!(ids(&home).is_empty());
+    assert_eq!(json(&home, &["checkpoint", "prune"])["adopted"], 1);
+    assert_eq!(id(&json(&home, &["checkpoint", "show", "a task", "one"])), first);
+
+    let second = id(&json(&home, &["checkpoint", "create", "a task"]));
+    let folder = fs::read_dir(home.path().join("checkpoints/manifests")).unwrap().next().unwrap();
+    let manifest = folder.unwrap().path().join(format!("{second}.json"));
+    let text = fs::read(&manifest).unwrap();
+    json(&home, &["checkpoint", "remove", "a task", &second, "--force"]);
+    assert!(!manifest.exists());
+    // As if it had died before that.
+    fs::write(&manifest, text).unwrap();
+    assert_eq!(json(&home, &["checkpoint", "prune"])["adopted"], 0);
+    assert_eq!(ids(&home), [&*first]);
+    assert!(!manifest.exists());
 }

@@ -14,7 +14,7 @@ pub use environment::Environment;
 pub use keys::{KEYS, Key, Kind, Scope};
 pub use layers::{ConfigError, Configuration, Entry, Origin, Sources};
 pub use settings::{
-    BackupSettings, DatabaseSettings, Durability, EngineSettings, ExecutionSettings, HookSettings,
-    MonitorSettings, NetworkSettings, PolicySettings, PoolSettings, SandboxSettings, Settings,
-    SweepSettings, WorkspaceSettings,
+    BackupSettings, CheckpointSettings, DatabaseSettings, Durability, EngineSettings,
+    ExecutionSettings, HookSettings, MonitorSettings, NetworkSettings, PolicySettings,
+    PoolSettings, SandboxSettings, Settings, SweepSettings, WorkspaceSettings,
 };

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::config::Entry;
 use crate::network::{NetworkPolicy, Rule, rules};
+use crate::retention::Retention;
 use crate::sandbox::{ImageName, Limits, MonitorAction, NetworkMode, Resource};
 use crate::task::{SandboxRequest, WorkspaceMode};
 
@@ -17,6 +18,8 @@ use crate::task::{SandboxRequest, WorkspaceMode};
 pub struct Settings {
     /// How the database is backed up.
     pub backup: BackupSettings,
+    /// Which checkpoints stay.
+    pub checkpoint: CheckpointSettings,
     /// Where the data is.
     pub database: DatabaseSettings,
     /// How the engine is reached.
@@ -48,6 +51,38 @@ pub struct BackupSettings {
     pub keep: u32,
     /// Whether `armor-mcp` takes one when it starts.
     pub on_start: bool,
+}
+
+/// `[checkpoint]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct CheckpointSettings {
+    /// How many of the newest of a task stay.
+    pub keep_last: u32,
+    /// The newest of each of how many hours.
+    pub keep_hourly: u32,
+    /// The newest of each of how many days.
+    pub keep_daily: u32,
+    /// The newest of each of how many weeks.
+    pub keep_weekly: u32,
+    /// What all checkpoints together may take, in MiB; zero: anything.
+    pub size_limit_mib: u32,
+}
+
+impl CheckpointSettings {
+    /// Which ones of a task stay.
+    pub const fn retention(&self) -> Retention {
+        Retention {
+            last: self.keep_last,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+        }
+    }
+
+    /// What all of them together may take, in bytes.
+    pub fn size_limit(&self) -> Option<u64> {
+        (self.size_limit_mib > 0).then(|| u64::from(self.size_limit_mib) << 20)
+    }
 }
 
 /// `[database]`

@@ -83,7 +83,11 @@ impl EventPayload {
                 ExecutionEvent::Started { .. } | ExecutionEvent::Finished { .. } => Level::Info,
             },
             Self::Checkpoint(event) => match event {
-                CheckpointEvent::Taken { .. } | CheckpointEvent::Restored { .. } => Level::Info,
+                CheckpointEvent::Taken { .. }
+                | CheckpointEvent::Restored { .. }
+                | CheckpointEvent::Pinned { .. }
+                | CheckpointEvent::Unpinned { .. }
+                | CheckpointEvent::Forgotten { .. } => Level::Info,
             },
             Self::Network(event) => match event {
                 NetworkEvent::Ruled { .. } | NetworkEvent::Allowed { .. } => Level::Info,

@@ -76,6 +76,7 @@ impl Lifecycle {
                     tracing::warn!(cause, "could not look for orphans");
                 }
             }
+            self.collect_if_due().await;
             if stop.run_until_cancelled(sleep(self.settings.sweep.every())).await.is_none() {
                 return;
             }

@@ -5,6 +5,7 @@
 
 mod bell;
 mod check;
+mod checkpoints;
 mod dead_letters;
 mod events;
 mod executions;
@@ -24,14 +25,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::config::Durability;
 use armor_core::event::{
-    Commit, DeadLetter, DeadLetterId, Event, EventLog, EventPayload, LogError, Seq, Stored,
-    SystemEvent,
+    CheckpointEvent, Commit, DeadLetter, DeadLetterId, Event, EventLog, EventPayload, LogError,
+    Seq, Stored, SystemEvent,
 };
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::file_lock::FileLock;
-use armor_core::id::{ExecutionId, HomeId, IdSource, TaskId};
+use armor_core::id::{CheckpointId, ExecutionId, HomeId, IdSource, TaskId};
 use armor_core::task::{Change, Task};
 use armor_core::time::{Clock, Timestamp};
 use async_trait::async_trait;
@@ -317,6 +319,51 @@ impl Registry for SqliteRegistry {
 
     async fn executions(&self, task: &TaskId, limit: u32) -> Result<Vec<Execution>, RegistryError> {
         executions::newest(&self.readers, task, limit).await
+    }
+
+    async fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), RegistryError> {
+        let fact = Fact::of(checkpoints::taken(checkpoint))?;
+        let (task, checkpoint) = (checkpoint.task.clone(), checkpoint.clone());
+        let adding = self.writer.tell(Some(task), fact, move |connection| {
+            let checkpoint = checkpoint.clone();
+            Box::pin(async move { checkpoints::add(connection, &checkpoint).await.map(|()| true) })
+        });
+        adding.await.map(drop)
+    }
+
+    async fn checkpoints(&self, task: Option<&TaskId>) -> Result<Vec<Checkpoint>, RegistryError> {
+        checkpoints::list(&self.readers, task).await
+    }
+
+    async fn pin_checkpoint(
+        &self,
+        task: &TaskId,
+        checkpoint: &CheckpointId,
+        pinned: bool,
+    ) -> Result<bool, RegistryError> {
+        let fact = Fact::of(checkpoints::pinned(checkpoint, pinned))?;
+        let key = (task.clone(), checkpoint.clone());
+        let pinning = self.writer.tell(Some(task.clone()), fact, move |connection| {
+            let (task, id) = key.clone();
+            Box::pin(async move { checkpoints::pin(connection, &task, &id, pinned).await })
+        });
+        pinning.await
+    }
+
+    async fn forget_checkpoint(
+        &self,
+        task: &TaskId,
+        checkpoint: &CheckpointId,
+        cause: Forgotten,
+    ) -> Result<bool, RegistryError> {
+        let forgotten = CheckpointEvent::Forgotten { checkpoint: checkpoint.clone(), cause };
+        let fact = Fact::of(forgotten.into())?;
+        let key = (task.clone(), checkpoint.clone());
+        let forgetting = self.writer.tell(Some(task.clone()), fact, move |connection| {
+            let (task, id) = key.clone();
+            Box::pin(async move { checkpoints::forget(connection, &task, &id).await })
+        });
+        forgetting.await
     }
 
     async fn running_executions(&self) -> Result<Vec<Execution>, RegistryError> {

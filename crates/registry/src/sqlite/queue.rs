@@ -13,7 +13,7 @@ use crate::RegistryError;
 use crate::sqlite::SqliteRegistry;
 use crate::sqlite::bell::{self, Bell, Listener};
 use crate::sqlite::jobs::{self, Held};
-use crate::sqlite::writer::{Deed, Fact};
+use crate::sqlite::writer::Fact;
 
 /// Who is told that the queue has changed.
 #[derive(Debug)]
@@ -134,8 +134,12 @@ impl JobQueue for SqliteRegistry {
     ) -> Result<bool, QueueError> {
         const ACTION: &str = "give a job up";
         let fact = Fact::of(fact.into()).map_err(|error| error.in_queue(ACTION))?;
-        let deed = Deed::GiveUp { held: Held::from(claim), error: error.to_owned(), fact };
-        self.noted(ACTION, self.writer.write(deed).await)
+        let (held, error) = (Held::from(claim), error.to_owned());
+        let given_up = self.writer.tell(None, fact, move |connection| {
+            let error = error.clone();
+            Box::pin(async move { jobs::give_up(connection, held, &error).await })
+        });
+        self.noted(ACTION, given_up.await)
     }
 
     async fn next_due(&self, kinds: &[JobKind]) -> Result<Option<Timestamp>, QueueError> {

@@ -1,8 +1,9 @@
 //! Between rows and the types of the core. What cannot be read is a damaged database, not a panic.
 
+use armor_core::checkpoint::{Checkpoint, CheckpointCause};
 use armor_core::event::{Event, EventPayload, Seq, Subject};
 use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
-use armor_core::id::{AgentId, EventId, ExecutionId, InstanceId, TaskId};
+use armor_core::id::{AgentId, CheckpointId, EventId, ExecutionId, InstanceId, TaskId};
 use armor_core::task::Task;
 use armor_core::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -107,6 +108,31 @@ pub(super) fn execution(row: &SqliteRow) -> Result<Execution, RegistryError> {
         })
     };
     read().map_err(|error| corrupt("read an execution", error))
+}
+
+/// The columns of a checkpoint, in the order in which [`checkpoint`] reads them.
+pub(super) const CHECKPOINT_COLUMNS: &str = "id, task_id, name, cause, parent, created_at, files, \
+     bytes, bytes_added, left_out, pinned";
+
+pub(super) fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, RegistryError> {
+    let read = || -> Result<Checkpoint, BoxError> {
+        let cause: String = row.try_get(3)?;
+        Ok(Checkpoint {
+            id: CheckpointId::parse(row.try_get::<String, _>(0)?)?,
+            task: TaskId::parse(row.try_get::<String, _>(1)?)?,
+            name: row.try_get::<Option<String>, _>(2)?.map(TryInto::try_into).transpose()?,
+            cause: CheckpointCause::from_name(&cause)
+                .ok_or_else(|| format!("`{cause}` is no cause of a checkpoint"))?,
+            parent: row.try_get::<Option<String>, _>(4)?.map(CheckpointId::parse).transpose()?,
+            created_at: timestamp(row, 5)?,
+            files: row.try_get::<i64, _>(6)?.try_into()?,
+            bytes: row.try_get::<i64, _>(7)?.try_into()?,
+            bytes_added: row.try_get::<i64, _>(8)?.try_into()?,
+            left_out: row.try_get::<i64, _>(9)?.try_into()?,
+            pinned: row.try_get(10)?,
+        })
+    };
+    read().map_err(|error| corrupt("read a checkpoint", error))
 }
 
 fn timestamp(row: &SqliteRow, column: usize) -> Result<Timestamp, BoxError> {

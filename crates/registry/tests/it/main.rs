@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backups;
+mod checkpoints;
 mod concurrency;
 mod executions;
 mod find;

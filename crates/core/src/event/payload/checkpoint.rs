@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointCause, CheckpointName};
+use crate::checkpoint::{CheckpointCause, CheckpointName, Forgotten};
 use crate::id::CheckpointId;
 
 /// What happened to a task's checkpoints.
@@ -37,6 +37,26 @@ pub enum CheckpointEvent {
         /// Files, folders and links that were changed, made or removed.
         changed: u64,
     },
+    /// One stays until somebody says otherwise.
+    #[serde(rename = "checkpoint:pinned")]
+    Pinned {
+        /// Which.
+        checkpoint: CheckpointId,
+    },
+    /// One may go again.
+    #[serde(rename = "checkpoint:unpinned")]
+    Unpinned {
+        /// Which.
+        checkpoint: CheckpointId,
+    },
+    /// One was removed.
+    #[serde(rename = "checkpoint:forgotten")]
+    Forgotten {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Why.
+        cause: Forgotten,
+    },
 }
 
 impl CheckpointEvent {
@@ -45,6 +65,9 @@ impl CheckpointEvent {
         match self {
             Self::Taken { .. } => "checkpoint:taken",
             Self::Restored { .. } => "checkpoint:restored",
+            Self::Pinned { .. } => "checkpoint:pinned",
+            Self::Unpinned { .. } => "checkpoint:unpinned",
+            Self::Forgotten { .. } => "checkpoint:forgotten",
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::checkpoint::CheckpointCause;
+use crate::checkpoint::{CheckpointCause, Forgotten};
 use crate::decision::Decision;
 use crate::event::Level;
 use crate::execution::{CommandLine, ExecutionStatus, ExecutionUsage};
@@ -37,10 +37,13 @@ fn of_checkpoints() -> Vec<EventPayload> {
         .into(),
         CheckpointEvent::Restored {
             checkpoint: checkpoint.clone(),
-            safety: checkpoint,
+            safety: checkpoint.clone(),
             changed: 5,
         }
         .into(),
+        CheckpointEvent::Pinned { checkpoint: checkpoint.clone() }.into(),
+        CheckpointEvent::Unpinned { checkpoint: checkpoint.clone() }.into(),
+        CheckpointEvent::Forgotten { checkpoint, cause: Forgotten::Retention }.into(),
     ]
 }
 

@@ -10,7 +10,6 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use crate::RegistryError;
-use crate::sqlite::jobs::Held;
 use crate::sqlite::writer::encoded::{Changed, Fact, New};
 use crate::sqlite::writer::log::When;
 
@@ -18,6 +17,8 @@ use crate::sqlite::writer::log::When;
 pub(in crate::sqlite) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What statements gave their caller.
 pub(super) type Value = Box<dyn Any + Send>;
+/// What statements give that changed something.
+pub(super) struct Changes;
 /// Statements of one caller's own; they may be carried out more than once.
 pub(in crate::sqlite) type Statements = Box<
     dyn for<'c> Fn(&'c mut SqliteConnection) -> BoxFuture<'c, Result<Value, RegistryError>>
@@ -41,8 +42,8 @@ pub(in crate::sqlite) enum Deed {
     Begin { execution: Execution, fact: Fact },
     /// The end of an execution, unless it has ended before, with the fact.
     End { execution: ExecutionId, task: TaskId, end: ExecutionEnd, fact: Fact },
-    /// A job is given up, unless another worker has it by now, with the fact.
-    GiveUp { held: Held, error: String, fact: Fact },
+    /// Statements that change something or not, with the fact of that if they do.
+    Told { statements: Statements, task: Option<TaskId>, fact: Fact },
     /// Anything else.
     Other(Statements),
     /// The end of the writer itself.
@@ -105,11 +106,8 @@ impl Deed {
             Self::Update(changes) => changes.first().map(|change| &change.row.task.id),
             Self::Delete { task, .. } | Self::End { task, .. } => Some(task),
             Self::Begin { execution, .. } => Some(&execution.task),
-            Self::Append { .. }
-            | Self::Announce(_)
-            | Self::GiveUp { .. }
-            | Self::Other(_)
-            | Self::Close => None,
+            Self::Told { task, .. } => task.as_ref(),
+            Self::Append { .. } | Self::Announce(_) | Self::Other(_) | Self::Close => None,
         }
     }
 }

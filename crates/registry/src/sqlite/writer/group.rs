@@ -15,8 +15,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::RegistryError;
 use crate::sqlite::failure::failed;
-use crate::sqlite::jobs;
-use crate::sqlite::writer::ask::{Answer, Ask, Deed};
+use crate::sqlite::writer::ask::{Answer, Ask, Changes, Deed, Statements, Value};
 use crate::sqlite::writer::encoded::{Changed, TaskRow};
 use crate::sqlite::writer::log::{FactOf, When, append};
 use crate::sqlite::writer::statements::{
@@ -151,7 +150,7 @@ impl<'a> Sets<'a> {
                 Deed::End { execution, end, .. } => sets.ended.push((execution, end)),
                 Deed::Append { .. }
                 | Deed::Announce(_)
-                | Deed::GiveUp { .. }
+                | Deed::Told { .. }
                 | Deed::Other(_)
                 | Deed::Close => {}
             }
@@ -238,29 +237,34 @@ async fn judge(
             Ok(Err(refusal(script, task, *expected).await?))
         }
         Deed::End { execution, .. } => Ok(Ok(Answer::Changed(done.contains(execution.as_str())))),
-        Deed::GiveUp { held, error, .. } => {
-            script.send().await?;
-            let given_up = jobs::give_up(script.connection(), *held, error).await?;
-            Ok(Ok(Answer::Changed(given_up)))
+        Deed::Told { statements, .. } => {
+            let value = own(script, statements).await?;
+            Ok(value.map(|value| Answer::Changed(value.is::<Changes>())))
         }
-        Deed::Other(statements) => {
-            script.send().await?;
-            let connection = script.connection();
-            run(connection, "SAVEPOINT own").await?;
-            match statements(connection).await {
-                Ok(value) => {
-                    run(connection, "RELEASE own").await?;
-                    Ok(Ok(Answer::Value(value)))
-                }
-                // Where that is not possible, SQLite has undone the whole transaction by itself,
-                // and the statements' own error says why.
-                Err(error) => match run(connection, "ROLLBACK TO own; RELEASE own").await {
-                    Ok(()) => Ok(Err(error)),
-                    Err(_) => Err(error),
-                },
-            }
-        }
+        Deed::Other(statements) => Ok(own(script, statements).await?.map(Answer::Value)),
         Deed::Close => Ok(Ok(Answer::Changed(false))),
+    }
+}
+
+/// Carries out statements of one caller's own, whose failure undoes nothing of the others.
+async fn own(
+    script: &mut Script<'_>,
+    statements: &Statements,
+) -> Result<Result<Value, RegistryError>, RegistryError> {
+    script.send().await?;
+    let connection = script.connection();
+    run(connection, "SAVEPOINT own").await?;
+    match statements(connection).await {
+        Ok(value) => {
+            run(connection, "RELEASE own").await?;
+            Ok(Ok(value))
+        }
+        // Where that is not possible, SQLite has undone the whole transaction by itself,
+        // and the statements' own error says why.
+        Err(error) => match run(connection, "ROLLBACK TO own; RELEASE own").await {
+            Ok(()) => Ok(Err(error)),
+            Err(_) => Err(error),
+        },
     }
 }
 
@@ -313,9 +317,8 @@ impl Deed {
                 facts.push((Some(task), fact));
             }
             Self::Begin { execution, fact } => facts.push((Some(&execution.task), fact)),
-            Self::Announce(fact) | Self::GiveUp { fact, .. } => {
-                facts.push((None, fact));
-            }
+            Self::Told { task, fact, .. } => facts.push((task.as_ref(), fact)),
+            Self::Announce(fact) => facts.push((None, fact)),
             Self::Other(_) | Self::Close => {}
         }
     }

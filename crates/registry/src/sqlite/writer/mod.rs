@@ -19,14 +19,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use armor_core::event::{Commit, Event, Seq, SystemEvent};
-use armor_core::id::IdSource;
+use armor_core::id::{IdSource, TaskId};
 use armor_core::time::Clock;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use ask::{Answer, Ask, Value};
+use ask::{Answer, Ask, Changes, Statements, Value};
 pub(super) use ask::{BoxFuture, Deed};
 use connection::Connection;
 pub(super) use encoded::{Changed, Fact, New};
@@ -143,6 +143,32 @@ impl Writer {
             },
             Answer::Changed(_) => Err(RegistryError::Unanswered),
         }
+    }
+
+    /// Carries out statements that belong to one caller alone, and appends the fact in the same
+    /// transaction if they say that they changed something, which is the answer. They may be carried
+    /// out again when that fails.
+    pub(super) async fn tell<F>(
+        &self,
+        task: Option<TaskId>,
+        fact: Fact,
+        statements: F,
+    ) -> Result<bool, RegistryError>
+    where
+        F: for<'c> Fn(&'c mut SqliteConnection) -> BoxFuture<'c, Result<bool, RegistryError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let statements = Arc::new(statements);
+        let statements: Statements = Box::new(move |connection| {
+            let statements = Arc::clone(&statements);
+            Box::pin(async move {
+                let changes = statements(connection).await?;
+                Ok(if changes { Box::new(Changes) as Value } else { Box::new(()) as Value })
+            })
+        });
+        self.write(Deed::Told { statements, task, fact }).await
     }
 
     async fn ask(&self, deed: Deed) -> Result<Answer, RegistryError> {

@@ -18,6 +18,7 @@ use armor_core::task::{Folder, Task, TaskStatus};
 use armor_persistence::StorageError;
 use serde::{Deserialize, Serialize};
 
+use super::take::TakeCheckpoint;
 use crate::{Lifecycle, LifecycleError};
 
 /// The file that says what is restored, beside what the store has there.
@@ -63,7 +64,10 @@ impl Lifecycle {
         let restoring = tokio::spawn(async move {
             let _lock = lifecycle.parts.folders.lock(&task.id).await?;
             let task = lifecycle.parts.registry.get(&task.id).await?;
-            lifecycle.restore_locked(&task, &checkpoint).await
+            let restored = lifecycle.restore_locked(&task, &checkpoint).await?;
+            // Not before: the one that was restored might have gone.
+            lifecycle.retain_some(&task.id).await;
+            Ok(restored)
         });
         restoring.await.map_err(|_| LifecycleError::Broken("restoring a checkpoint"))?
     }
@@ -77,7 +81,7 @@ impl Lifecycle {
             return Err(LifecycleError::UsersOwnFolder { path: path.clone() });
         }
         self.finish_restoration(&task.id).await?;
-        let to = self.find_checkpoint(task.id.as_str(), checkpoint).await?;
+        let (_, to) = self.find_checkpoint(task.id.as_str(), checkpoint).await?;
         let sandbox = self.running_sandbox(task).await?;
         let note = Note { checkpoint: to.id.clone(), safety: None, sandbox };
         let restored = self.restore_noted(task, to, note).await;
@@ -113,7 +117,9 @@ impl Lifecycle {
         if let Some(sandbox) = &note.sandbox {
             self.parts.runtime.pause(sandbox).await?;
         }
-        let safety = self.take_checkpoint(task, None, CheckpointCause::BeforeRestore).await?;
+        let taking =
+            self.take_checkpoint(task, TakeCheckpoint::default(), CheckpointCause::BeforeRestore);
+        let (_, safety) = taking.await?;
         // Sockets and devices mean nothing behind their time.
         let lost =
             safety.left_out().find(|out| !matches!(out.reason, Reason::Socket | Reason::Device));

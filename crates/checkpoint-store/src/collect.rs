@@ -1,0 +1,245 @@
+//! Giving back the room of chunks that no checkpoint needs any more.
+//!
+//! First, beside everybody else, it is found out what is needed, and what is needed of packs that are to
+//! go is copied to new ones. Then, alone for a moment, checkpoints that came meanwhile are looked at, and
+//! the packs go that nobody needs by then. A kill leaves chunks that are there twice, or packs that the
+//! next one removes.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use armor_core::id::{CheckpointId, TaskId};
+
+use crate::error::{StoreError, io_error};
+use crate::index::{Chunks, Index, packs};
+use crate::lock::StoreLock;
+use crate::mark::Needed;
+use crate::pack::{self, LARGEST_PACK, PackId, PackWriter, Place};
+use crate::{ChunkId, index, manifest, write};
+
+/// A pack of which a part of so many is not needed is written anew.
+const WORTHWHILE: u64 = 4;
+/// A shorter pack is joined with others, once there are so many of those.
+const SHORT: u64 = LARGEST_PACK / 8;
+const MANY: usize = 32;
+
+/// What was given back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Packs that went.
+    pub packs_removed: u64,
+    /// Bytes of these, less those that were written anew.
+    pub bytes_freed: u64,
+    /// Chunks that checkpoints need.
+    pub chunks: u64,
+    /// Bytes that these take.
+    pub bytes: u64,
+}
+
+/// Gives back what no checkpoint needs. Waits at most so long for the moment in which nobody else is at
+/// work; none when that did not come, or another process is at it.
+pub(crate) fn collect(root: &Path, wait: Duration) -> Result<Option<Collected>, StoreError> {
+    let Some(_collecting) = StoreLock::collecting(root)? else { return Ok(None) };
+    let beside = StoreLock::shared(root)?;
+    let seen: BTreeSet<_> = manifest::all(root)?.into_iter().collect();
+    let mut needed = Needed::default();
+    let chunks = chunks(root)?;
+    for (task, id) in &seen {
+        needed.add(&chunks, &manifest::load(&manifest::file(root, task, id))?)?;
+    }
+    let collected = Collected { chunks: needed.count(), bytes: needed.bytes, ..Default::default() };
+    let (going, written) = Heaps::of(root, &chunks, &needed)?.save(root)?;
+    drop(beside);
+
+    let Some(_alone) = StoreLock::alone(root, wait)? else { return Ok(None) };
+    let going = without_newly_needed(root, going, &seen, &mut needed)?;
+    for id in going.keys() {
+        remove(&pack::file(&packs(root), id))?;
+    }
+    sweep(root)?;
+    if !going.is_empty() {
+        Index::gather(root)?.0.keep(root)?;
+    }
+    let removed: u64 = going.values().sum();
+    Ok(Some(Collected {
+        packs_removed: going.len() as u64,
+        bytes_freed: removed.saturating_sub(written),
+        ..collected
+    }))
+}
+
+fn chunks(root: &Path) -> Result<Chunks, StoreError> {
+    let (index, damaged) = Index::load(root)?;
+    for error in damaged {
+        tracing::warn!(%error, "a pack stays as it is");
+    }
+    Ok(Chunks::new(index, root))
+}
+
+/// The packs as they are, and which are to go.
+struct Heaps {
+    /// With how long they are.
+    going: BTreeMap<PackId, u64>,
+    /// The chunks in them that are needed and are nowhere else: where each is.
+    saved: BTreeMap<ChunkId, Vec<(PackId, Place)>>,
+}
+
+impl Heaps {
+    fn of(root: &Path, chunks: &Chunks, needed: &Needed) -> Result<Self, StoreError> {
+        let folder = packs(root);
+        let mut lists = Vec::new();
+        for id in index::names(&folder)? {
+            let path = pack::file(&folder, &id);
+            let length = fs::metadata(&path).map_err(io_error("look at", &path))?.len();
+            // One that is damaged stays: nobody knows what is in it.
+            if let Ok(list) = pack::list(&folder, &id) {
+                lists.push((id, length, list));
+            }
+        }
+        let is_joined = lists.iter().filter(|(_, length, _)| *length < SHORT).count() >= MANY;
+        let mut going = BTreeMap::new();
+        for (id, length, list) in &lists {
+            let is_used = |(chunk, place): &&(ChunkId, Place)| {
+                needed.contains(chunk) && chunks.find(chunk) == Some((*id, *place))
+            };
+            let stored = |(_, place): &(ChunkId, Place)| u64::from(place.stored);
+            let all: u64 = list.iter().map(stored).sum();
+            let used: u64 = list.iter().filter(is_used).map(stored).sum();
+            if (all - used) * WORTHWHILE >= all || (is_joined && *length < SHORT) {
+                going.insert(*id, *length);
+            }
+        }
+        let mut saved: BTreeMap<ChunkId, Vec<(PackId, Place)>> = BTreeMap::new();
+        for (id, _, list) in lists.into_iter().filter(|(id, ..)| going.contains_key(id)) {
+            for (chunk, place) in list.into_iter().filter(|(chunk, _)| needed.contains(chunk)) {
+                let is_elsewhere = chunks.find(&chunk).is_some_and(|(pack, _)| {
+                    !going.contains_key(&pack) && chunks.read(&chunk).is_ok()
+                });
+                if !is_elsewhere {
+                    saved.entry(chunk).or_default().push((id, place));
+                }
+            }
+        }
+        Ok(Self { going, saved })
+    }
+
+    /// Copies what is needed to new packs, and says which may go then, and how many bytes were written.
+    /// What cannot be read keeps its packs: who knows whether it can be one day.
+    fn save(mut self, root: &Path) -> Result<(BTreeMap<PackId, u64>, u64), StoreError> {
+        let folder = packs(root);
+        let mut in_order: Vec<_> = std::mem::take(&mut self.saved).into_iter().collect();
+        in_order.sort_by_key(|(_, places)| places.first().map(|(id, place)| (*id, place.offset)));
+        let (mut open, mut written) = (Open::default(), 0);
+        let mut writer: Option<PackWriter> = None;
+        for (chunk, places) in in_order {
+            let found = places.iter().find_map(|(id, place)| {
+                let stored = pack::stored(open.pack(&folder, id)?, &chunk, *place)?;
+                Some((stored, place.raw))
+            });
+            let Some((stored, raw)) = found else {
+                for (id, _) in places {
+                    self.going.remove(&id);
+                }
+                continue;
+            };
+            let mut pack = match writer.take() {
+                Some(pack) => pack,
+                None => PackWriter::begin(&folder)?,
+            };
+            pack.add(&chunk, &stored, raw)?;
+            written += stored.len() as u64;
+            if pack.length() < LARGEST_PACK {
+                writer = Some(pack);
+            } else {
+                self.stays(pack.finish(&folder)?);
+            }
+        }
+        if let Some(pack) = writer {
+            self.stays(pack.finish(&folder)?);
+        }
+        Ok((self.going, written))
+    }
+
+    /// What was written anew may be what was there.
+    fn stays(&mut self, written: PackId) {
+        self.going.remove(&written);
+    }
+}
+
+/// The pack that was read last.
+#[derive(Default)]
+struct Open(Option<(PackId, fs::File)>);
+
+impl Open {
+    fn pack(&mut self, folder: &Path, id: &PackId) -> Option<&fs::File> {
+        if self.0.as_ref().is_none_or(|(open, _)| open != id) {
+            self.0 = Some((*id, fs::File::open(pack::file(folder, id)).ok()?));
+        }
+        self.0.as_ref().map(|(_, file)| file)
+    }
+}
+
+/// Leaves out the packs with chunks that checkpoints need which came since it was found out what is
+/// needed.
+fn without_newly_needed(
+    root: &Path,
+    mut going: BTreeMap<PackId, u64>,
+    seen: &BTreeSet<(TaskId, CheckpointId)>,
+    needed: &mut Needed,
+) -> Result<BTreeMap<PackId, u64>, StoreError> {
+    let came: Vec<_> =
+        manifest::all(root)?.into_iter().filter(|manifest| !seen.contains(manifest)).collect();
+    if came.is_empty() {
+        return Ok(going);
+    }
+    let chunks = chunks(root)?;
+    let mut newly = HashSet::new();
+    for (task, id) in came {
+        newly.extend(needed.add(&chunks, &manifest::load(&manifest::file(root, &task, &id))?)?);
+    }
+    let folder = packs(root);
+    let mut spared = Vec::new();
+    for id in going.keys() {
+        let list = pack::list(&folder, id)?;
+        if list.iter().any(|(chunk, _)| newly.contains(chunk)) {
+            spared.push(*id);
+        }
+    }
+    for id in spared {
+        going.remove(&id);
+    }
+    Ok(going)
+}
+
+/// Removes what kills left of files that were being written. Nobody writes now.
+fn sweep(root: &Path) -> Result<(), StoreError> {
+    let mut folders = vec![root.to_owned(), packs(root)];
+    for below in ["manifests", "caches"] {
+        let folder = root.join(below);
+        for entry in write::entries(&folder)? {
+            if entry.file_type().map_err(io_error("look at", entry.path()))?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    for folder in folders {
+        for entry in write::entries(&folder)? {
+            if entry.file_name().as_encoded_bytes().starts_with(write::TEMPORARY.as_bytes()) {
+                remove(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}

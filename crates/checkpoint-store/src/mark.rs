@@ -1,0 +1,77 @@
+//! What checkpoints need: every chunk that their trees name, each looked at once.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+
+use crate::ChunkId;
+use crate::error::StoreError;
+use crate::index::{Chunks, FirstBytes};
+use crate::manifest::Manifest;
+use crate::restore::tree;
+use crate::tree::{Kind, Piece};
+
+/// The chunks that some checkpoints need.
+#[derive(Debug, Default)]
+pub(crate) struct Needed {
+    chunks: HashSet<ChunkId, BuildHasherDefault<FirstBytes>>,
+    /// What they take in the store, in bytes.
+    pub(crate) bytes: u64,
+}
+
+impl Needed {
+    /// Adds what a checkpoint needs, and says which chunks nobody needed before.
+    ///
+    /// # Errors
+    /// When one of its folders is missing: then it is not known what it needs.
+    pub(crate) fn add(
+        &mut self,
+        chunks: &Chunks,
+        manifest: &Manifest,
+    ) -> Result<Vec<ChunkId>, StoreError> {
+        let mut newly = Vec::new();
+        let mut waiting: Vec<ChunkId> = manifest.roots.iter().map(|root| root.tree).collect();
+        while let Some(id) = waiting.pop() {
+            if !self.insert(chunks, id, &mut newly) {
+                continue;
+            }
+            let found = tree(chunks, &id).map_err(|source| StoreError::Incomplete {
+                task: manifest.task.clone(),
+                checkpoint: manifest.id.clone(),
+                source: Box::new(source),
+            });
+            for entry in found?.entries {
+                match entry.kind {
+                    Kind::Folder { tree } => waiting.push(tree),
+                    Kind::File { pieces, .. } => {
+                        for piece in pieces {
+                            if let Piece::Data { chunk, .. } = piece {
+                                self.insert(chunks, chunk, &mut newly);
+                            }
+                        }
+                    }
+                    Kind::Link { .. } | Kind::Fifo => {}
+                }
+            }
+        }
+        Ok(newly)
+    }
+
+    fn insert(&mut self, chunks: &Chunks, id: ChunkId, newly: &mut Vec<ChunkId>) -> bool {
+        if !self.chunks.insert(id) {
+            return false;
+        }
+        newly.push(id);
+        if let Some((_, place)) = chunks.find(&id) {
+            self.bytes += u64::from(place.stored);
+        }
+        true
+    }
+
+    pub(crate) fn contains(&self, chunk: &ChunkId) -> bool {
+        self.chunks.contains(chunk)
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.chunks.len() as u64
+    }
+}

@@ -1,0 +1,134 @@
+//! Taking checkpoints of a task's files.
+
+use std::path::PathBuf;
+
+use armor_checkpoint_store::{Draft, Manifest, Root, Store, StoreError};
+use armor_core::checkpoint::{Checkpoint, CheckpointCause, CheckpointName};
+use armor_core::task::{Folder, Task};
+use armor_persistence::StorageError;
+use armor_registry::RegistryError;
+
+use crate::{Lifecycle, LifecycleError};
+
+/// What the trees of a checkpoint are called.
+pub(super) const WORKSPACE: &str = "workspace";
+pub(super) const MEMORY: &str = "memory";
+
+/// What somebody says of a checkpoint that is to be taken.
+#[derive(Debug, Clone, Default)]
+pub struct TakeCheckpoint {
+    /// What people call it.
+    pub name: Option<CheckpointName>,
+    /// Whether it stays until somebody says otherwise.
+    pub pinned: bool,
+}
+
+impl Lifecycle {
+    /// Takes a checkpoint of the task's files, its workspace and its memory, as they are now. Commands
+    /// that run go on meanwhile. Older ones go, as the settings say.
+    ///
+    /// # Errors
+    /// When the task has no files yet, the name is taken, or the files cannot be read or kept.
+    pub async fn checkpoint(
+        &self,
+        reference: &str,
+        take: TakeCheckpoint,
+    ) -> Result<(Checkpoint, Manifest), LifecycleError> {
+        let (lifecycle, task) = (self.clone(), self.resolve(reference).await?);
+        // The lock has to be held as long as the work lasts, also when nobody waits for it any more.
+        let taking = tokio::spawn(async move {
+            let _lock = lifecycle.parts.folders.lock(&task.id).await?;
+            let task = lifecycle.parts.registry.get(&task.id).await?;
+            lifecycle.finish_restoration(&task.id).await?;
+            let taken = lifecycle.take_checkpoint(&task, take, CheckpointCause::Asked).await?;
+            lifecycle.retain_some(&task.id).await;
+            Ok(taken)
+        });
+        taking.await.map_err(|_| LifecycleError::Broken("taking a checkpoint"))?
+    }
+
+    /// The same for whoever holds the task's lock. None goes for it.
+    pub(super) async fn take_checkpoint(
+        &self,
+        task: &Task,
+        take: TakeCheckpoint,
+        cause: CheckpointCause,
+    ) -> Result<(Checkpoint, Manifest), LifecycleError> {
+        let earlier = self.parts.registry.checkpoints(Some(&task.id)).await?;
+        if let Some(name) = &take.name
+            && earlier.iter().any(|one| one.name.as_ref() == Some(name))
+        {
+            let (task, name) = (task.id.clone(), name.clone());
+            return Err(RegistryError::CheckpointNameTaken { task, name }.into());
+        }
+        let now = self.now();
+        let state = serde_json::to_value(task).map_err(|error| StorageError::Io {
+            action: "write down the task of",
+            path: self.folder(&task.id).path().to_owned(),
+            source: error.into(),
+        })?;
+        let draft = Draft {
+            id: self.parts.ids.checkpoint_id(now),
+            task: task.id.clone(),
+            name: take.name,
+            cause,
+            at: now,
+            parent: earlier.last().map(|last| last.id.clone()),
+            state,
+        };
+        let roots = self.roots(task);
+        let taking = self.with_store(move |store| {
+            let roots: Vec<_> =
+                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
+            store.take(draft, &roots)
+        });
+        let manifest = taking.await?;
+        let checkpoint = row(&manifest, take.pinned);
+        if let Err(error) = self.parts.registry.add_checkpoint(&checkpoint).await {
+            // Nobody was told of it.
+            let (task, id) = (task.id.clone(), manifest.id.clone());
+            self.with_store(move |store| store.forget_one(&task, &id)).await?;
+            return Err(error.into());
+        }
+        Ok((checkpoint, manifest))
+    }
+
+    /// Works with the store where that may take its time.
+    pub(crate) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, LifecycleError> {
+        let store = self.parts.checkpoints.clone();
+        let working = tokio::task::spawn_blocking(move || work(&store));
+        let done = working.await.map_err(|_| LifecycleError::Broken("work on checkpoints"))?;
+        Ok(done?)
+    }
+
+    /// The trees of a task, by name, where they are.
+    pub(crate) fn roots(&self, task: &Task) -> Vec<(&'static str, PathBuf)> {
+        let folder = self.folder(&task.id);
+        let workspace = match &task.sandbox.folder {
+            Some(Folder::Bind { path, .. }) => path.clone(),
+            _ => folder.workspace(),
+        };
+        vec![(WORKSPACE, workspace), (MEMORY, folder.memory())]
+    }
+}
+
+/// What the registry knows of a checkpoint.
+pub(super) fn row(manifest: &Manifest, pinned: bool) -> Checkpoint {
+    let stats = manifest.stats();
+    Checkpoint {
+        id: manifest.id.clone(),
+        task: manifest.task.clone(),
+        name: manifest.name.clone(),
+        cause: manifest.cause,
+        parent: manifest.parent.clone(),
+        created_at: manifest.created_at,
+        files: stats.files,
+        bytes: stats.bytes,
+        bytes_added: stats.bytes_added,
+        left_out: manifest.left_out().count() as u64,
+        pinned,
+    }
+}
