@@ -33,6 +33,7 @@
 //! ```
 
 mod cache;
+mod changes;
 mod chunk;
 mod collect;
 mod diff;
@@ -53,6 +54,7 @@ mod verify;
 mod write;
 mod xattr;
 
+pub use changes::{Change, Difference};
 pub use chunk::ChunkId;
 pub use collect::Collected;
 pub use error::StoreError;

@@ -12,6 +12,7 @@ use armor_core::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::cache::{Cache, Fresh, caches};
+use crate::changes::{self, Difference};
 use crate::collect::{self, Collected};
 use crate::error::{StoreError, io_error};
 use crate::index::{Chunks, Index};
@@ -131,6 +132,41 @@ impl Store {
         let mut scanned = scan.run(name)?;
         scanned.record.stats.bytes_added = ingest.added() - before;
         Ok((scanned.record, Fresh { path: file, device, folders: scanned.known }))
+    }
+
+    /// In what a checkpoint's tree differs from the same one of a later checkpoint.
+    ///
+    /// # Errors
+    /// When one of them has no such tree, or something of them is missing.
+    pub fn differences(
+        &self,
+        from: &Manifest,
+        to: &Manifest,
+        root: &str,
+    ) -> Result<Vec<Difference>, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let chunks = Chunks::new(self.index()?, &self.root);
+        changes::between(&chunks, from.root(root)?, to.root(root)?)
+    }
+
+    /// In what a checkpoint's tree differs from what is there now. What is new of that comes into the
+    /// store, and is given back the next time.
+    ///
+    /// # Errors
+    /// When the checkpoint has no such tree, something of it is missing, or what is there cannot be read.
+    pub fn differences_now(
+        &self,
+        from: &Manifest,
+        now: Root<'_>,
+    ) -> Result<Vec<Difference>, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let record = from.root(now.name)?;
+        let index = self.index()?;
+        let ingest = Ingest::new(&self.root, &index);
+        let (there, _) = self.scan(&ingest, &from.task, now)?;
+        ingest.finish()?;
+        self.note_due()?;
+        changes::between(&Chunks::new(self.index()?, &self.root), record, &there)
     }
 
     /// The checkpoints of a task, the oldest first. Damaged manifests are left out and warned of.

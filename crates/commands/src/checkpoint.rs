@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use armor_checkpoint_store::Finding;
+use armor_checkpoint_store::{Difference, Finding};
 use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::error::chain;
 use armor_lifecycle::{Pruned, TakeCheckpoint};
@@ -73,6 +73,21 @@ pub(crate) const RESTORE: Command = Command {
         Argument { name: "force", kind: Kind::Flag, help: "Do not ask" },
     ],
     run: Run::Open(|call| restore(call).boxed()),
+};
+
+pub(crate) const DIFF: Command = Command {
+    name: "checkpoint diff",
+    about: "Say in what a checkpoint's workspace differs from a later one, or from what is there now",
+    arguments: &[
+        TASK,
+        CHECKPOINT,
+        Argument {
+            name: "other",
+            kind: Kind::Optional,
+            help: "The other checkpoint; without it, the files as they are now",
+        },
+    ],
+    run: Run::Open(|call| diff(call).boxed()),
 };
 
 pub(crate) const PIN: Command = Command {
@@ -245,6 +260,22 @@ async fn restore(call: Call) -> Result<Outcome, CommandError> {
         "changed": restoration.changed,
     });
     Outcome::well(&view, text)
+}
+
+async fn diff(call: Call) -> Result<Outcome, CommandError> {
+    let task = call.arguments.required("task")?;
+    let from = call.arguments.required("checkpoint")?;
+    let other = call.arguments.get("other");
+    let differences = call.context.lifecycle.checkpoint_differences(task, from, other).await?;
+    let lines = differences.iter().map(|Difference { path, change }| {
+        format!("{:<9} {}", change.as_str(), path.escape_debug())
+    });
+    let text = if differences.is_empty() {
+        "Nothing differs.".to_owned()
+    } else {
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    Outcome::well(&json!({ "differences": differences }), text)
 }
 
 async fn pin(call: Call, pinned: bool) -> Result<Outcome, CommandError> {

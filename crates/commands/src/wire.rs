@@ -37,6 +37,9 @@ pub struct TaskView {
     /// The user's folder that it works on, on the host, where that is no repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The checkpoint that its files are made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkView>,
     /// What is made of what it works on: repository, copy, bind; nothing for an empty folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_mode: Option<WorkspaceMode>,
@@ -129,6 +132,15 @@ impl From<Limits> for LimitsView {
     }
 }
 
+/// A checkpoint that a task's files are made from.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ForkView {
+    /// The task that it is of.
+    pub task_id: String,
+    /// Which.
+    pub checkpoint_id: String,
+}
+
 impl From<&Task> for TaskView {
     fn from(task: &Task) -> Self {
         let repository = task.repository.as_ref();
@@ -144,6 +156,10 @@ impl From<&Task> for TaskView {
             workspace: armor_core::sandbox::paths::WORKSPACE.to_owned(),
             repository: repository.map(|r| r.path.display().to_string()),
             folder: folder.map(|folder| folder.path().display().to_string()),
+            forked_from: task.sandbox.forked_from.as_ref().map(|from| ForkView {
+                task_id: from.task.to_string(),
+                checkpoint_id: from.checkpoint.to_string(),
+            }),
             workspace_mode: match (repository, folder) {
                 (Some(_), _) => Some(WorkspaceMode::Repository),
                 (None, folder) => folder.map(Folder::mode),

@@ -112,6 +112,15 @@ impl fmt::Display for CheckpointName {
     }
 }
 
+/// The checkpoint that a task's files were made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkedFrom {
+    /// The task that it is of.
+    pub task: TaskId,
+    /// Which.
+    pub checkpoint: CheckpointId,
+}
+
 /// Why a checkpoint was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,17 +129,20 @@ pub enum CheckpointCause {
     Asked,
     /// To be able to go back behind a restoration.
     BeforeRestore,
+    /// To make another task from it.
+    Fork,
 }
 
 impl CheckpointCause {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Asked, Self::BeforeRestore];
+    pub const ALL: [Self; 3] = [Self::Asked, Self::BeforeRestore, Self::Fork];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::BeforeRestore => "before_restore",
+            Self::Fork => "fork",
         }
     }
 

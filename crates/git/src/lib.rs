@@ -13,6 +13,7 @@ mod example;
 mod import;
 mod layout;
 mod plain_copy;
+mod rename;
 mod source;
 mod working_copy;
 
@@ -22,5 +23,6 @@ pub use error::GitError;
 pub use example::{diff, make_example};
 pub use import::Imported;
 pub use plain_copy::copy_from;
+pub use rename::rename_branch;
 pub use source::{Allowed, SourceRepository};
 pub use working_copy::{WorkingCopy, fill_from, hand_over, make_empty, make_from};

@@ -82,6 +82,7 @@ impl Lifecycle {
             certificates: self.certificates_for(network)?,
             limits: self.check_limits(request.limits.unwrap_or(defaults.limits))?,
             folder,
+            forked_from: None,
         };
         self.parts.images.check(&sandbox.image).await?;
         let (source, repository) = match workspace.filter(|_| sandbox.folder.is_none()) {
@@ -96,7 +97,6 @@ impl Lifecycle {
             None => (None, None),
         };
         let claim = self.claim(&Ingredients::of(&sandbox, path, objects)).await;
-        let now = self.now();
         let request = TaskRequest {
             name: request.name,
             request: request.request,
@@ -105,6 +105,17 @@ impl Lifecycle {
             sandbox,
             repository,
         };
+        Box::pin(self.make(request, claim, source)).await
+    }
+
+    /// Makes a task: its row, and what it needs before a sandbox can run.
+    pub(crate) async fn make(
+        &self,
+        request: TaskRequest,
+        claim: Option<Claim>,
+        source: Option<SourceRepository>,
+    ) -> Result<Task, LifecycleError> {
+        let now = self.now();
         let is_claimed = claim.is_some();
         let (id, lock) = if let Some(Claim { task, lock }) = claim {
             (task, lock)
@@ -125,7 +136,7 @@ impl Lifecycle {
     }
 
     /// Whether a sandbox can live with these limits, and the settings let a task have them.
-    fn check_limits(&self, limits: Limits) -> Result<Limits, LifecycleError> {
+    pub(crate) fn check_limits(&self, limits: Limits) -> Result<Limits, LifecycleError> {
         match limits.check()?.above(self.settings.most) {
             None => Ok(limits),
             Some((name, asked, most)) => Err(LifecycleError::LimitRefused { name, asked, most }),

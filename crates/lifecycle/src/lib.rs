@@ -22,6 +22,7 @@ mod error;
 mod execute;
 mod figures;
 mod follow;
+mod fork;
 mod hooks;
 mod house;
 mod instance;

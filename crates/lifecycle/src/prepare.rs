@@ -19,6 +19,9 @@ impl Lifecycle {
         let folder = self.folder(&task.id);
         let user = self.user_of(&task.sandbox);
         folder.create()?;
+        if let Some(from) = &task.sandbox.forked_from {
+            self.prepare_fork(task, from).await?;
+        }
         make_empty(&folder.memory(), user)?;
         // The sandbox of one that was made ahead has the folder mounted already, with a content.
         // Once an agent has attached, it is the agent's.

@@ -317,3 +317,95 @@ fn a_checkpoint_that_nobody_noted_is_found_and_one_that_was_removed_does_not_com
     assert_eq!(ids(&home), [&*first]);
     assert!(!manifest.exists());
 }
+
+// R24, R71: in what a checkpoint differs from another one, and from what is there now.
+#[test]
+fn what_differs_from_a_checkpoint_is_told() {
+    let home = Home::new();
+    let workspace = task(&home);
+    fs::create_dir(workspace.join("folder")).unwrap();
+    fs::write(workspace.join("folder/goes"), "text").unwrap();
+    fs::write(workspace.join("changes"), "text").unwrap();
+    fs::write(workspace.join("mode"), "text").unwrap();
+    json(&home, &["checkpoint", "create", "a task", "--name", "one"]);
+    assert_eq!(json(&home, &["checkpoint", "diff", "a task", "one"])["differences"], json!([]));
+
+    fs::remove_dir_all(workspace.join("folder")).unwrap();
+    fs::write(workspace.join("changes"), "other text").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(workspace.join("mode"), mode).unwrap();
+    fs::write(workspace.join("came"), "text").unwrap();
+    let expected = json!([
+        { "path": "came", "change": "added" },
+        { "path": "changes", "change": "modified" },
+        { "path": "folder", "change": "removed" },
+        { "path": "folder/goes", "change": "removed" },
+        { "path": "mode", "change": "metadata" },
+    ]);
+    assert_eq!(json(&home, &["checkpoint", "diff", "a task", "one"])["differences"], expected);
+    assert_eq!(ids(&home).len(), 1, "looking takes none");
+    json(&home, &["checkpoint", "create", "a task", "--name", "two"]);
+    fs::write(workspace.join("later"), "text").unwrap();
+    let differences = json(&home, &["checkpoint", "diff", "a task", "one", "two"]);
+    assert_eq!(differences["differences"], expected);
+    json(&home, &["checkpoint", "prune"]);
+    assert_eq!(json(&home, &["checkpoint", "verify"])["whole"].as_array().unwrap().len(), 2);
+}
+
+// R2: restoring leads from any state to pending, and whoever was attached is no longer.
+#[tokio::test]
+async fn engine_a_task_that_has_ended_begins_anew_with_the_files_of_a_checkpoint() {
+    armor_testkit::require_engine!();
+    let home = Home::new();
+    let workspace = task(&home);
+    json(&home, &["exec", "a task", "--", "sh", "-c", "echo done > work"]);
+    json(&home, &["checkpoint", "create", "a task", "--name", "done"]);
+    json(&home, &["exec", "a task", "--", "rm", "work"]);
+    json(&home, &["complete-task", "a task"]);
+    let restored = json(&home, &["checkpoint", "restore", "a task", "done", "--force"]);
+    let shown = json(&home, &["show", "a task"])["task"].clone();
+    assert_eq!(
+        (&shown["status"], &shown["agent_id"]),
+        (&json!("pending"), &Value::Null),
+        "{restored}"
+    );
+    assert_eq!(fs::read_to_string(workspace.join("work")).unwrap(), "done\n");
+    let again = json(&home, &["exec", "a task", "--", "cat", "work"]);
+    assert_eq!(again["stdout"], "done\n", "{again}");
+}
+
+// R24: a new task with the files of another's checkpoint, and a branch of its own.
+#[tokio::test]
+async fn engine_a_fork_has_the_files_and_commits_of_the_checkpoint_and_its_own_branch() {
+    armor_testkit::require_engine!();
+    let home = Home::new();
+    let workspace = task(&home);
+    let run = |task: &str, line: &str| {
+        let ran = json(&home, &["exec", task, "--", "sh", "-c", line]);
+        assert_eq!(ran["exit_code"], 0, "{ran}");
+        ran["stdout"].as_str().unwrap().to_owned()
+    };
+    run("a task", "echo one > one && echo kept > ~/memory");
+    let ours = id(&json(&home, &["checkpoint", "create", "a task", "--name", "one"]));
+    fs::write(workspace.join("one"), "changed").unwrap();
+    let packs = stored(&home);
+    let fork = json(&home, &["fork", "a task", "one", "--name", "another"]);
+    assert_eq!(stored(&home), packs, "nothing is copied in the store");
+    let task_id = json(&home, &["show", "a task"])["task"]["task_id"].clone();
+    assert_eq!(fork["forked_from"], json!({ "task_id": task_id, "checkpoint_id": ours }));
+    assert_eq!(fork["branch"], format!("task/{}", fork["task_id"].as_str().unwrap()));
+    assert_eq!(run("another", "cat one ~/memory"), "one\nkept\n");
+    assert_eq!(fs::read_to_string(workspace.join("one")).unwrap(), "changed");
+
+    // Without a checkpoint: as it is now.
+    let now = json(&home, &["fork", "a task"]);
+    assert_eq!(now["name"], "a task (fork)");
+    assert_eq!(run("a task (fork)", "cat one"), "changed");
+    let taken = json(&home, &["checkpoint", "list", "a task"])["checkpoints"].clone();
+    assert_eq!(taken[1]["cause"], "fork");
+
+    let none = refused(&home, &["fork", "a task", "none"], 3);
+    assert_eq!(none, "checkpoint.not_found");
+    let tasks = json(&home, &["list-tasks"])["tasks"].as_array().unwrap().len();
+    assert_eq!(tasks, 3, "nothing is left of what failed");
+}

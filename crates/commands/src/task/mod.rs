@@ -6,6 +6,7 @@ pub(crate) mod create;
 pub(crate) mod detach;
 pub(crate) mod events;
 pub(crate) mod find;
+pub(crate) mod fork;
 pub(crate) mod list;
 pub(crate) mod show;
 pub(crate) mod stop;

@@ -308,6 +308,7 @@ impl Settings {
                 tmp_mib: sandbox.tmp_mib,
             },
             folder: None,
+            forked_from: None,
         }
     }
 }

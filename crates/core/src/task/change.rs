@@ -1,7 +1,7 @@
 //! The changes of a task, as pure functions from a task and a moment to a [`Change`].
 
 use crate::error::{Code, Diagnostic};
-use crate::event::{EventPayload, NetworkEvent, TaskEvent};
+use crate::event::{CheckpointEvent, EventPayload, NetworkEvent, TaskEvent};
 use crate::id::{AgentId, TaskId};
 use crate::network::{Rule, Verdict};
 use crate::sandbox::NetworkMode;
@@ -135,7 +135,8 @@ impl Task {
             repository: repository.map(|repository| repository.path.clone()),
             branch: repository.map(|repository| repository.branch.clone()),
             base: repository.map(|repository| repository.base.clone()),
-            folder: self.sandbox.folder.clone(),
+            folder: self.sandbox.folder.clone().map(Box::new),
+            forked_from: self.sandbox.forked_from.clone().map(Box::new),
         };
         let what = self.sandbox.loosenings();
         let loosened = (!what.is_empty()).then_some(TaskEvent::Loosened { what });
@@ -232,6 +233,27 @@ impl Task {
             let branch = repository.branch.clone();
             events.push(TaskEvent::WorkCollected { branch, from, to: head, commits, work }.into());
         }
+        self.change(after, events, now)
+    }
+
+    /// Begins anew with the files of a checkpoint, from any state: the one way back to pending (R2).
+    /// `restored` is the fact. Who was attached is no longer.
+    pub fn restored(&self, restored: CheckpointEvent, now: Timestamp) -> Change {
+        let mut after = self.clone();
+        let mut events = Vec::new();
+        if let Some(agent) = after.agent.take() {
+            events.push(TaskEvent::Detached { agent }.into());
+        }
+        events.push(restored.into());
+        if let Some(repository) = &mut after.repository
+            && self.started_at.is_some()
+        {
+            let reason = "a checkpoint was restored since it was looked at".to_owned();
+            repository.work = WorkState::Unknown { reason };
+        }
+        after.status = TaskStatus::Pending;
+        after.outcome = None;
+        after.finished_at = None;
         self.change(after, events, now)
     }
 
@@ -357,6 +379,7 @@ mod tests {
         Complete,
         Fail,
         Cancel,
+        Restore,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -366,6 +389,7 @@ mod tests {
             Just(Step::Complete),
             Just(Step::Fail),
             Just(Step::Cancel),
+            Just(Step::Restore),
         ]
     }
 
@@ -382,7 +406,13 @@ mod tests {
             Step::Complete => task.complete(Outcome { message: None, result: None }, now),
             Step::Fail => task.fail("no reason".to_owned(), now),
             Step::Cancel => task.cancel(None, now),
+            Step::Restore => Ok(task.restored(restored(), now)),
         }
+    }
+
+    fn restored() -> CheckpointEvent {
+        let (checkpoint, safety) = ("cp1".parse().unwrap(), "cp2".parse().unwrap());
+        CheckpointEvent::Restored { checkpoint, safety, changed: 1 }
     }
 
     proptest! {
@@ -394,9 +424,12 @@ mod tests {
                 let now = Timestamp::from_millis(tick);
                 let Ok(change) = apply(&task, step, now) else { continue };
                 let after = &change.after;
-                prop_assert!(
-                    task.status == after.status || TRANSITIONS.contains(&(task.status, after.status))
-                );
+                if matches!(step, Step::Restore) {
+                    prop_assert_eq!(after.status, TaskStatus::Pending);
+                } else {
+                    let way = (task.status, after.status);
+                    prop_assert!(way.0 == way.1 || TRANSITIONS.contains(&way));
+                }
                 prop_assert_eq!(change.expected, task.version);
                 prop_assert_eq!(after.version, task.version + 1);
                 prop_assert!(!change.events.is_empty());

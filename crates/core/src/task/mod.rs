@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::ForkedFrom;
 use crate::id::{AgentId, TaskId};
 use crate::network::NetworkPolicy;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
@@ -82,6 +83,9 @@ pub struct SandboxRequest {
     /// The folder of the user's that they work on, where that is no repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<Folder>,
+    /// The checkpoint that its files are made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
 }
 
 impl Default for SandboxRequest {
@@ -93,6 +97,7 @@ impl Default for SandboxRequest {
             certificates: None,
             limits: Limits::default(),
             folder: None,
+            forked_from: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod import;
+mod rename;
 mod source;
 mod support;
 mod working_copy;

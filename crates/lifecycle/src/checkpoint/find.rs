@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use armor_checkpoint_store::{Manifest, Restored, Verified};
+use armor_checkpoint_store::{Difference, Manifest, Restored, Root, Verified};
 use armor_core::checkpoint::Checkpoint;
 
 use super::take::WORKSPACE;
@@ -48,6 +48,35 @@ impl Lifecycle {
         let place = place.to_owned();
         let restoring = self.with_store(move |store| store.restore(&manifest, WORKSPACE, &place));
         Ok((found, restoring.await?))
+    }
+
+    /// In what a checkpoint's workspace differs from that of another one of the task, or from the task's
+    /// workspace now.
+    ///
+    /// # Errors
+    /// When there is no such checkpoint, something of it is missing, or the workspace cannot be read.
+    pub async fn checkpoint_differences(
+        &self,
+        reference: &str,
+        from: &str,
+        to: Option<&str>,
+    ) -> Result<Vec<Difference>, LifecycleError> {
+        let (_, from) = self.find_checkpoint(reference, from).await?;
+        if let Some(to) = to {
+            let (_, to) = self.find_checkpoint(reference, to).await?;
+            return self.with_store(move |store| store.differences(&from, &to, WORKSPACE)).await;
+        }
+        let task = self.resolve(reference).await?;
+        // A restoration that was killed is no state to compare with.
+        let _lock = self.parts.folders.lock(&task.id).await?;
+        self.finish_restoration(&task.id).await?;
+        let roots = self.roots(&task);
+        self.with_store(move |store| {
+            let workspace = roots.iter().find(|(name, _)| *name == WORKSPACE);
+            let workspace = workspace.map(|(name, path)| Root { name, path });
+            workspace.map_or(Ok(Vec::new()), |workspace| store.differences_now(&from, workspace))
+        })
+        .await
     }
 
     /// Reads back the checkpoints of a task, or of all tasks.

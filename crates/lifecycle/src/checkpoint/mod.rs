@@ -15,3 +15,4 @@ pub use forget::Forgetting;
 pub use restore::Restoration;
 pub use retain::Pruned;
 pub use take::TakeCheckpoint;
+pub(crate) use take::{MEMORY, WORKSPACE};

@@ -47,8 +47,8 @@ struct Note {
 
 impl Lifecycle {
     /// Makes the task's files, workspace and memory, those of a checkpoint. What is there is kept as
-    /// another one first; what is the same is not touched. Commands that run stand still meanwhile. It
-    /// comes to its end also when nobody waits for it.
+    /// another one first; what is the same is not touched. Commands that run stand still meanwhile. The
+    /// task is pending then, whatever it was. It comes to its end also when nobody waits for it.
     ///
     /// # Errors
     /// When there is no such checkpoint, something of it is missing, not all that is there can be kept,
@@ -191,7 +191,9 @@ impl Lifecycle {
         let Note { checkpoint, safety, .. } = note.clone();
         // There is a journal only behind it.
         let Some(safety) = safety else { return Ok(()) };
-        self.append(task, CheckpointEvent::Restored { checkpoint, safety, changed }).await
+        let restored = CheckpointEvent::Restored { checkpoint, safety, changed };
+        self.change(task, |task| Ok(task.restored(restored.clone(), self.now()))).await?;
+        Ok(())
     }
 
     /// Lets the sandbox go on. That it is gone, or goes on already, is no error.

@@ -11,8 +11,8 @@ use armor_registry::RegistryError;
 use crate::{Lifecycle, LifecycleError};
 
 /// What the trees of a checkpoint are called.
-pub(super) const WORKSPACE: &str = "workspace";
-pub(super) const MEMORY: &str = "memory";
+pub(crate) const WORKSPACE: &str = "workspace";
+pub(crate) const MEMORY: &str = "memory";
 
 /// What somebody says of a checkpoint that is to be taken.
 #[derive(Debug, Clone, Default)]
@@ -34,13 +34,23 @@ impl Lifecycle {
         reference: &str,
         take: TakeCheckpoint,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
+        self.checkpoint_because(reference, take, CheckpointCause::Asked).await
+    }
+
+    /// The same for another reason.
+    pub(crate) async fn checkpoint_because(
+        &self,
+        reference: &str,
+        take: TakeCheckpoint,
+        cause: CheckpointCause,
+    ) -> Result<(Checkpoint, Manifest), LifecycleError> {
         let (lifecycle, task) = (self.clone(), self.resolve(reference).await?);
         // The lock has to be held as long as the work lasts, also when nobody waits for it any more.
         let taking = tokio::spawn(async move {
             let _lock = lifecycle.parts.folders.lock(&task.id).await?;
             let task = lifecycle.parts.registry.get(&task.id).await?;
             lifecycle.finish_restoration(&task.id).await?;
-            let taken = lifecycle.take_checkpoint(&task, take, CheckpointCause::Asked).await?;
+            let taken = lifecycle.take_checkpoint(&task, take, cause).await?;
             lifecycle.retain_some(&task.id).await;
             Ok(taken)
         });

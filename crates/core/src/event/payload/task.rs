@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::checkpoint::ForkedFrom;
 use crate::decision::Decision;
 use crate::id::AgentId;
 use crate::network::NetworkPolicy;
@@ -41,7 +42,10 @@ pub enum TaskEvent {
         base: Option<String>,
         /// The folder of the user's that it works on, where that is no repository.
         #[serde(default)]
-        folder: Option<Folder>,
+        folder: Option<Box<Folder>>,
+        /// The checkpoint that its files are made from.
+        #[serde(default)]
+        forked_from: Option<Box<ForkedFrom>>,
     },
     /// Its sandbox is less closed than one that nobody asked anything of.
     #[serde(rename = "task:loosened")]

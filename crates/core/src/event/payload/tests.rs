@@ -89,6 +89,7 @@ fn of_tasks() -> Vec<EventPayload> {
             branch: Some("task/t1".to_owned()),
             base: Some("c0ffee".to_owned()),
             folder: None,
+            forked_from: None,
         }
         .into(),
         TaskEvent::Loosened {
