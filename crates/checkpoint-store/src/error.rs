@@ -7,6 +7,7 @@ use armor_core::error::{Code, Diagnostic};
 use armor_core::id::{CheckpointId, TaskId};
 
 use crate::ChunkId;
+use crate::fault::ArchiveFault;
 
 /// A checkpoint could not be taken, read or restored.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,15 @@ pub enum StoreError {
         /// Where it is.
         path: PathBuf,
     },
+    /// An archive is not taken in.
+    #[error("the archive cannot be taken in{}: {reason}", at(entry))]
+    BadArchive {
+        /// The path of the entry that it came to last, or nothing where it is about the whole. Bytes
+        /// that are not UTF-8 are replaced, and the end of a long one is left out.
+        entry: String,
+        /// What is wrong.
+        reason: ArchiveFault,
+    },
     /// Something is where a tree is to be restored to.
     #[error("{path} is not empty", path = path.display())]
     Occupied {
@@ -87,6 +97,7 @@ impl Diagnostic for StoreError {
             Self::Damaged { .. } | Self::Missing { .. } | Self::Incomplete { .. } => {
                 Code::CheckpointDamaged
             }
+            Self::BadArchive { .. } => Code::CheckpointBadArchive,
             Self::Occupied { .. } => Code::CheckpointOccupied,
             Self::OtherFileSystem { .. } => Code::CheckpointElsewhere,
             Self::FolderTooLarge { .. } => Code::CheckpointTooLarge,
@@ -117,9 +128,14 @@ impl Diagnostic for StoreError {
                 "Make the checkpoint again in a folder of its own (`armor checkpoint extract`)."
                     .to_owned()
             }
+            Self::BadArchive { reason, .. } => reason.next_step().to_owned(),
             Self::Occupied { .. } => "Name a folder that is empty or not there yet.".to_owned(),
         })
     }
+}
+
+fn at(entry: &str) -> String {
+    if entry.is_empty() { String::new() } else { format!(", at `{}`", entry.escape_debug()) }
 }
 
 /// Says what was tried on which path, for `map_err`.

@@ -142,28 +142,36 @@ impl<'a> Ingest<'a> {
         length: u64,
         pieces: &mut Vec<Piece>,
     ) -> Result<u64, IngestError> {
-        let mut reader = At { file, offset: from }.take(length);
         let mut read = 0;
-        let mut keep = |bytes: &[u8]| -> Result<(), StoreError> {
+        cut(At { file, offset: from }.take(length), |bytes| {
             let chunk = self.chunk(bytes)?;
             let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             pieces.push(Piece::Data { chunk, bytes });
             read += u64::from(bytes);
             Ok(())
-        };
-        // Most files are short: one chunk, and no buffer of the largest one.
-        let mut first = Vec::new();
-        (&mut reader).take(SMALLEST as u64).read_to_end(&mut first)?;
-        if first.len() < SMALLEST {
-            if !first.is_empty() {
-                keep(&first)?;
+        })?;
+        Ok(read)
+    }
+
+    /// Takes in what a reader gives, and says how many bytes that was. It is cut as a file would be, and
+    /// what is nothing but zeros becomes a hole, since an archive does not tell one from the other.
+    pub(crate) fn content(
+        &self,
+        from: impl Read,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<u64, IngestError> {
+        let mut read = 0;
+        cut(from, |bytes| {
+            read += bytes.len() as u64;
+            if bytes.len() >= SMALLEST && bytes.iter().all(|byte| *byte == 0) {
+                hole(pieces, bytes.len() as u64);
+                return Ok(());
             }
-            return Ok(read);
-        }
-        let whole = io::Cursor::new(first).chain(reader);
-        for cut in StreamCDC::new(whole, SMALLEST, USUAL, LARGEST) {
-            keep(&cut.map_err(io::Error::from)?.data)?;
-        }
+            let chunk = self.chunk(bytes)?;
+            let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            pieces.push(Piece::Data { chunk, bytes });
+            Ok(())
+        })?;
         Ok(read)
     }
 
@@ -184,6 +192,27 @@ impl<'a> Ingest<'a> {
     fn lock(&self) -> std::sync::MutexGuard<'_, New> {
         self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Cuts what a reader gives, and gives the pieces on.
+fn cut(
+    mut from: impl Read,
+    mut keep: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<(), IngestError> {
+    // Most files are short: one chunk, and no buffer of the largest one.
+    let mut first = Vec::new();
+    (&mut from).take(SMALLEST as u64).read_to_end(&mut first)?;
+    if first.len() < SMALLEST {
+        if !first.is_empty() {
+            keep(&first)?;
+        }
+        return Ok(());
+    }
+    let whole = io::Cursor::new(first).chain(from);
+    for cut in StreamCDC::new(whole, SMALLEST, USUAL, LARGEST) {
+        keep(&cut.map_err(io::Error::from)?.data)?;
+    }
+    Ok(())
 }
 
 fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -214,9 +243,12 @@ fn next_data(file: &File, at: u64, size: u64) -> io::Result<Option<(u64, u64)>> 
     }
 }
 
-fn hole(pieces: &mut Vec<Piece>, bytes: u64) {
-    if bytes > 0 {
-        pieces.push(Piece::Hole { bytes });
+/// Lets a file go on with a hole.
+pub(crate) fn hole(pieces: &mut Vec<Piece>, bytes: u64) {
+    match pieces.last_mut() {
+        _ if bytes == 0 => {}
+        Some(Piece::Hole { bytes: before }) => *before += bytes,
+        _ => pieces.push(Piece::Hole { bytes }),
     }
 }
 

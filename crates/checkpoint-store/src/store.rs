@@ -1,7 +1,7 @@
 //! The store of a home.
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +15,11 @@ use crate::cache::{Cache, Fresh, caches};
 use crate::changes::{self, Difference};
 use crate::collect::{self, Collected};
 use crate::error::{StoreError, io_error};
+use crate::export::{self, Exported, moment};
+use crate::import;
 use crate::index::{Chunks, Index};
 use crate::ingest::Ingest;
+use crate::limits::{Budget, ImportLimits};
 use crate::lock::StoreLock;
 use crate::manifest::{self, Manifest, RootRecord};
 use crate::mark::Needed;
@@ -68,6 +71,13 @@ pub struct Root<'a> {
     pub path: &'a Path,
 }
 
+impl Draft {
+    fn of(self, roots: Vec<RootRecord>) -> Manifest {
+        let Self { id, task, name, cause, at, parent, state } = self;
+        Manifest { id, task, name, created_at: at, cause, parent, roots, state }
+    }
+}
+
 impl Store {
     /// The store below `home`, made if it is not there; only the user gets in.
     ///
@@ -98,16 +108,7 @@ impl Store {
             known.push(of_root);
         }
         ingest.finish()?;
-        let manifest = Manifest {
-            id: draft.id,
-            task: draft.task,
-            name: draft.name,
-            created_at: draft.at,
-            cause: draft.cause,
-            parent: draft.parent,
-            roots: records,
-            state: draft.state,
-        };
+        let manifest = draft.of(records);
         manifest::save(&self.root, &manifest)?;
         for fresh in known {
             if let Err(error) = fresh.keep() {
@@ -244,6 +245,42 @@ impl Store {
     /// When a step cannot be done.
     pub fn finish(work: &Path) -> Result<bool, StoreError> {
         replace::finish(work)
+    }
+
+    /// Writes a checkpoint as an archive that every tar reads (docs/persistence.md says what is in it).
+    /// How much is in memory depends on the largest chunk, however large the checkpoint is.
+    ///
+    /// # Errors
+    /// When something of the checkpoint is missing, or `out` fails. What was written by then is no whole
+    /// archive.
+    pub fn export(&self, manifest: &Manifest, out: impl Write) -> Result<Exported, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        export::export(&Chunks::new(self.index()?, &self.root), manifest, out)
+    }
+
+    /// Takes in an archive as a checkpoint: one that [`Self::export`] wrote, with all its trees, or any
+    /// other `.tar.gz`, which becomes the tree `workspace`. Whoever made it is not trusted: nothing of it
+    /// is made on a disk, and what could lead out of its tree is refused. Symbolic links are data, and are
+    /// kept wherever they point; modes are kept with setuid and setgid, as in every checkpoint. When it
+    /// comes back, the checkpoint survives the loss of power; before that, there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::BadArchive`] says what is wrong with the archive, and where. When `from` fails, or
+    /// the store cannot be written to.
+    pub fn import(
+        &self,
+        draft: Draft,
+        from: impl Read,
+        limits: &ImportLimits,
+    ) -> Result<Manifest, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let index = self.index()?;
+        let ingest = Ingest::new(&self.root, &index);
+        let roots = import::import(&ingest, moment(draft.at), from, Budget::new(*limits))?;
+        ingest.finish()?;
+        let manifest = draft.of(roots);
+        manifest::save(&self.root, &manifest)?;
+        Ok(manifest)
     }
 
     /// Reads back all checkpoints of a task, or of all tasks, and says which are whole.

@@ -97,7 +97,8 @@ impl ExitStatus {
             | Code::EngineUnavailable
             | Code::EngineUnsupported
             | Code::GitMissing => Self::Unavailable,
-            Code::CheckpointDamaged
+            Code::CheckpointBadArchive
+            | Code::CheckpointDamaged
             | Code::CheckpointTooLarge
             | Code::DatabaseCorrupt
             | Code::DatabaseFailed

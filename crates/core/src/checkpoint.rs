@@ -131,11 +131,14 @@ pub enum CheckpointCause {
     BeforeRestore,
     /// To make another task from it.
     Fork,
+    /// It came out of an archive.
+    Imported,
 }
 
 impl CheckpointCause {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Asked, Self::BeforeRestore, Self::Fork];
+    pub const ALL: [Self; 4] =
+        [Self::Asked, Self::BeforeRestore, Self::Fork, Self::Imported];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
@@ -143,6 +146,7 @@ impl CheckpointCause {
             Self::Asked => "asked",
             Self::BeforeRestore => "before_restore",
             Self::Fork => "fork",
+            Self::Imported => "imported",
         }
     }
 

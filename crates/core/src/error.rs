@@ -39,6 +39,7 @@ codes! {
     ArgumentUnknown = "argument.unknown", "An argument has a name that the command or tool does not know.";
     BackupOtherHome = "backup.other_home", "A backup is that of another home.";
     CheckpointAmbiguous = "checkpoint.ambiguous", "A reference matches more than one checkpoint of a task.";
+    CheckpointBadArchive = "checkpoint.bad_archive", "An archive cannot be taken in as a checkpoint.";
     CheckpointDamaged = "checkpoint.damaged", "Something of a checkpoint is missing or is not what was written.";
     CheckpointElsewhere = "checkpoint.elsewhere", "A task's files lie where they cannot be restored in their place.";
     CheckpointNameTaken = "checkpoint.name_taken", "The task has a checkpoint of this name already.";

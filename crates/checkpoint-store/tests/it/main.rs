@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod archive;
 mod collect;
 mod damage;
+mod hostile;
 mod incremental;
 mod plot;
+mod raw;
 mod replace;
 mod round_trip;
 mod support;
