@@ -128,6 +128,26 @@ fn large_files_and_holes_come_back_and_long_runs_of_zeros_are_not_stored() {
     assert!(again.stats().bytes_added < 100 << 10, "{:?}", again.stats());
 }
 
+#[test]
+fn a_tree_of_two_thousand_levels_comes_back_from_an_archive() {
+    use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+    let place = Place::new();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut level = open(place.tree(), flags, Mode::empty()).unwrap();
+    for _ in 0..2040 {
+        mkdirat(&level, "d", Mode::RWXU).unwrap();
+        level = openat(&level, "d", flags, Mode::empty()).unwrap();
+    }
+    let manifest = place.take();
+    let other = Place::new();
+    let imported = import(&other, &export(&place, &manifest)).unwrap();
+    assert_eq!(imported.stats().folders, 2040);
+    let restored = other.store.restore(&imported, "workspace", &other.path("new")).unwrap();
+    assert_eq!(restored.folders, 2040);
+    let tree = |manifest: &Manifest| manifest.root("workspace").unwrap().tree;
+    assert_eq!(tree(&imported), tree(&manifest));
+}
+
 /// What all formats of `tar` can say: whole seconds, no attributes.
 fn plain_tree(tree: &Path) {
     let long = [[b'l'; 90].as_slice(), &[b'm'; 60]].join(&b'/');
