@@ -137,8 +137,7 @@ pub enum CheckpointCause {
 
 impl CheckpointCause {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::Asked, Self::BeforeRestore, Self::Fork, Self::Imported];
+    pub const ALL: [Self; 4] = [Self::Asked, Self::BeforeRestore, Self::Fork, Self::Imported];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
