@@ -9,6 +9,7 @@
 use std::fmt;
 use std::io::{self, BufReader, Read};
 
+use armor_core::sandbox::UserIds;
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
@@ -47,13 +48,15 @@ struct Named {
 pub(crate) fn import(
     ingest: &Ingest<'_>,
     at: Moment,
+    owner: Option<UserIds>,
     from: impl Read,
     mut budget: Budget,
 ) -> Result<Vec<RootRecord>, StoreError> {
     let mut members = open(from)?;
-    match take_in(ingest, &mut members, &mut budget) {
+    match take_in(ingest, owner, &mut members, &mut budget) {
         Ok(planting) => {
-            let empty = Meta { mode: 0o755, uid: 0, gid: 0, mtime: at, xattrs: Vec::new() };
+            let mut empty = Meta { mode: 0o755, uid: 0, gid: 0, mtime: at, xattrs: Vec::new() };
+            give(&mut empty, owner, true);
             planting.grow(ingest, &empty)
         }
         Err(Broken::Store(error)) => Err(error),
@@ -77,8 +80,18 @@ fn open(from: impl Read) -> Result<Members<impl Read>, StoreError> {
     Ok(Members::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(compressed))))
 }
 
+/// Makes it another owner's, as a working copy's files are: without what a program would gain by its
+/// file, and so that what is made in a folder has the folder's group.
+fn give(meta: &mut Meta, owner: Option<UserIds>, is_folder: bool) {
+    let Some(UserIds { uid, gid }) = owner else { return };
+    (meta.uid, meta.gid) = (uid, gid);
+    meta.mode = if is_folder { meta.mode & 0o1777 | 0o2700 } else { meta.mode & 0o1777 };
+    meta.xattrs.retain(|(name, _)| !name.starts_with(b"security."));
+}
+
 fn take_in(
     ingest: &Ingest<'_>,
+    owner: Option<UserIds>,
     members: &mut Members<impl Read>,
     budget: &mut Budget,
 ) -> Result<Planting, Broken> {
@@ -93,7 +106,8 @@ fn take_in(
     } else {
         Planting::one(WORKSPACE)
     };
-    while let Some(member) = next {
+    while let Some(mut member) = next {
+        give(&mut member.meta, owner, matches!(member.what, What::Folder));
         plant(ingest, members, budget, &mut planting, member)?;
         next = members.next(budget)?;
     }

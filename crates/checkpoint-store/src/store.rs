@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::id::{CheckpointId, TaskId};
+use armor_core::sandbox::UserIds;
 use armor_core::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -261,8 +262,9 @@ impl Store {
     /// Takes in an archive as a checkpoint: one that [`Self::export`] wrote, with all its trees, or any
     /// other `.tar.gz`, which becomes the tree `workspace`. Whoever made it is not trusted: nothing of it
     /// is made on a disk, and what could lead out of its tree is refused. Symbolic links are data, and are
-    /// kept wherever they point; modes are kept with setuid and setgid, as in every checkpoint. When it
-    /// comes back, the checkpoint survives the loss of power; before that, there is none.
+    /// kept wherever they point. With an `owner`, all is theirs, and no program gains anything by its file
+    /// (setuid, setgid, capabilities); without one, all that is as the archive says. When it comes back,
+    /// the checkpoint survives the loss of power; before that, there is none.
     ///
     /// # Errors
     /// [`StoreError::BadArchive`] says what is wrong with the archive, and where. When `from` fails, or
@@ -270,13 +272,14 @@ impl Store {
     pub fn import(
         &self,
         draft: Draft,
+        owner: Option<UserIds>,
         from: impl Read,
         limits: &ImportLimits,
     ) -> Result<Manifest, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
         let index = self.index()?;
         let ingest = Ingest::new(&self.root, &index);
-        let roots = import::import(&ingest, moment(draft.at), from, Budget::new(*limits))?;
+        let roots = import::import(&ingest, moment(draft.at), owner, from, Budget::new(*limits))?;
         ingest.finish()?;
         let manifest = draft.of(roots);
         manifest::save(&self.root, &manifest)?;

@@ -1,6 +1,6 @@
 //! `checkpoint`: a task's files as they were, kept and made again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use armor_checkpoint_store::{Difference, Finding};
 use armor_core::checkpoint::{Checkpoint, Forgotten};
@@ -88,6 +88,28 @@ pub(crate) const DIFF: Command = Command {
         },
     ],
     run: Run::Open(|call| diff(call).boxed()),
+};
+
+const ARCHIVE: Argument =
+    Argument { name: "archive", kind: Kind::Required, help: "The file, a .tar.gz" };
+
+pub(crate) const EXPORT: Command = Command {
+    name: "checkpoint export",
+    about: "Write a checkpoint to an archive that any tar reads",
+    arguments: &[TASK, CHECKPOINT, ARCHIVE],
+    run: Run::Open(|call| export(call).boxed()),
+};
+
+pub(crate) const IMPORT: Command = Command {
+    name: "checkpoint import",
+    about: "Take in an archive as a checkpoint: an exported one, or any .tar.gz as the workspace",
+    arguments: &[
+        TASK,
+        ARCHIVE,
+        Argument { name: "name", kind: Kind::Option("NAME"), help: "What to call it" },
+        Argument { name: "pin", kind: Kind::Flag, help: "Let it stay until it is unpinned" },
+    ],
+    run: Run::Open(|call| import(call).boxed()),
 };
 
 pub(crate) const PIN: Command = Command {
@@ -276,6 +298,45 @@ async fn diff(call: Call) -> Result<Outcome, CommandError> {
         lines.collect::<Vec<_>>().join("\n")
     };
     Outcome::well(&json!({ "differences": differences }), text)
+}
+
+async fn export(call: Call) -> Result<Outcome, CommandError> {
+    let task = call.arguments.required("task")?;
+    let reference = call.arguments.required("checkpoint")?;
+    let file = Path::new(call.arguments.required("archive")?);
+    let exporting = call.context.lifecycle.export_checkpoint(task, reference, file);
+    let (checkpoint, exported) = exporting.await?;
+    let text = format!(
+        "Wrote checkpoint {} to {}: {} files, {} bytes.",
+        title(&checkpoint),
+        file.display(),
+        exported.files,
+        exported.bytes,
+    );
+    let view = json!({
+        "checkpoint_id": checkpoint.id,
+        "archive": file,
+        "files": exported.files,
+        "folders": exported.folders,
+        "bytes": exported.bytes,
+    });
+    Outcome::well(&view, text)
+}
+
+async fn import(call: Call) -> Result<Outcome, CommandError> {
+    let task = call.arguments.required("task")?;
+    let archive = PathBuf::from(call.arguments.required("archive")?);
+    let name = call.arguments.get("name").map(str::parse).transpose()?;
+    let take = TakeCheckpoint { name, pinned: call.arguments.has("pin") };
+    let (checkpoint, manifest) =
+        call.context.lifecycle.import_checkpoint(task, take, archive).await?;
+    let text = format!(
+        "Took in checkpoint {}: {} files, {} bytes.",
+        title(&checkpoint),
+        checkpoint.files,
+        checkpoint.bytes,
+    );
+    Outcome::well(&CheckpointDetails::of(&checkpoint, &manifest), text)
 }
 
 async fn pin(call: Call, pinned: bool) -> Result<Outcome, CommandError> {

@@ -73,6 +73,8 @@ pub static COMMANDS: &[Command] = &[
     checkpoint::EXTRACT,
     checkpoint::VERIFY,
     checkpoint::DIFF,
+    checkpoint::EXPORT,
+    checkpoint::IMPORT,
     checkpoint::PIN,
     checkpoint::UNPIN,
     checkpoint::REMOVE,

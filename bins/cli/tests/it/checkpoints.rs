@@ -409,3 +409,65 @@ async fn engine_a_fork_has_the_files_and_commits_of_the_checkpoint_and_its_own_b
     let tasks = json(&home, &["list-tasks"])["tasks"].as_array().unwrap().len();
     assert_eq!(tasks, 3, "nothing is left of what failed");
 }
+
+fn tar(arguments: &[&str]) {
+    let done = std::process::Command::new("tar").args(arguments).status().unwrap();
+    assert!(done.success(), "tar {arguments:?}");
+}
+
+// R23, R95: out as an archive that any tar reads, in again, and in from any other one.
+#[test]
+fn a_checkpoint_goes_out_as_an_archive_and_comes_in_again() {
+    let home = Home::new();
+    let workspace = task(&home);
+    fs::write(workspace.join("work"), "good").unwrap();
+    json(&home, &["checkpoint", "create", "a task", "--name", "good"]);
+    let archive = home.user().join("good.tar.gz");
+    let archive = archive.to_str().unwrap();
+    json(&home, &["checkpoint", "export", "a task", "good", archive]);
+    let again = ["checkpoint", "export", "a task", "good", archive];
+    assert_eq!(refused(&home, &again, 4), "checkpoint.occupied");
+
+    let place = home.user().join("place");
+    fs::create_dir(&place).unwrap();
+    tar(&["-xzf", archive, "-C", place.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(place.join("workspace/work")).unwrap(), "good");
+    assert!(place.join("memory").is_dir());
+
+    // To another task, which has other files.
+    json(&home, &["create-task", "another"]);
+    let imported = json(&home, &["checkpoint", "import", "another", archive, "--name", "theirs"]);
+    assert_eq!(imported["cause"], "imported");
+    json(&home, &["checkpoint", "restore", "another", "theirs", "--force"]);
+    let shown = json(&home, &["show", "another"])["task"]["task_id"].clone();
+    let theirs = home.path().join("tasks").join(shown.as_str().unwrap());
+    assert_eq!(fs::read_to_string(theirs.join("workspace/work")).unwrap(), "good");
+
+    // Somebody's project: it is the workspace, and the memory stays.
+    fs::write(theirs.join("memory/note"), "stays").unwrap();
+    fs::write(place.join("workspace/work"), "from elsewhere").unwrap();
+    let project = home.user().join("project.tar.gz");
+    let project = project.to_str().unwrap();
+    tar(&["-czf", project, "-C", place.join("workspace").to_str().unwrap(), "."]);
+    let imported = json(&home, &["checkpoint", "import", "another", project]);
+    json(&home, &["checkpoint", "restore", "another", &id(&imported), "--force"]);
+    assert_eq!(fs::read_to_string(theirs.join("workspace/work")).unwrap(), "from elsewhere");
+    assert_eq!(fs::read_to_string(theirs.join("memory/note")).unwrap(), "stays");
+
+    // Nothing is left of what is refused.
+    let before = json(&home, &["checkpoint", "list", "another"]);
+    tar(&[
+        "-czPf",
+        project,
+        "--transform",
+        "s,^,/etc/,",
+        "-C",
+        place.to_str().unwrap(),
+        "workspace",
+    ]);
+    let bad = ["checkpoint", "import", "another", project];
+    assert_eq!(refused(&home, &bad, 1), "checkpoint.bad_archive");
+    let missing = ["checkpoint", "import", "another", "nothing.tar.gz"];
+    assert_eq!(refused(&home, &missing, 1), "storage.failed");
+    assert_eq!(json(&home, &["checkpoint", "list", "another"]), before);
+}

@@ -1,13 +1,15 @@
 //! A checkpoint as an archive, and back: exact, and readable by the `tar` of the system.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
 use armor_checkpoint_store::{ArchiveFault, Draft, ImportLimits, Manifest, Root, StoreError};
 use armor_core::checkpoint::CheckpointCause;
+use armor_core::sandbox::UserIds;
 use armor_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,7 +30,7 @@ pub(crate) fn draft() -> Draft {
 }
 
 fn import(place: &Place, archive: &[u8]) -> Result<Manifest, StoreError> {
-    place.store.import(draft(), archive, &ImportLimits::default())
+    place.store.import(draft(), None, archive, &ImportLimits::default())
 }
 
 fn export(place: &Place, manifest: &Manifest) -> Vec<u8> {
@@ -285,7 +287,7 @@ fn a_disk_that_fails_is_told_from_an_archive_that_is_damaged() {
         let error = place.store.export(&manifest, Failing(at)).unwrap_err();
         assert!(matches!(error, StoreError::Io { action: "write", .. }), "{error}");
         let fails = archive[..at].chain(FailingRead);
-        let error = place.store.import(draft(), fails, &ImportLimits::default()).unwrap_err();
+        let error = place.store.import(draft(), None, fails, &ImportLimits::default()).unwrap_err();
         assert!(matches!(error, StoreError::Io { action: "read", .. }), "{at}: {error}");
     }
     assert_eq!(place.store.list(&Place::task()).unwrap(), [manifest]);
@@ -347,4 +349,35 @@ fn a_bit_that_flips_in_an_archive_makes_no_other_checkpoint() {
         }
         archive[at] ^= 1 << (at % 8);
     }
+}
+
+// R97: whoever made the archive gains nothing by whose its files are.
+#[test]
+fn what_is_given_to_an_owner_has_no_other_and_lends_nothing() {
+    let place = Place::new();
+    let mode = |path: &str, mode: u32| {
+        fs::set_permissions(place.tree().join(path), Permissions::from_mode(mode)).unwrap();
+    };
+    fs::create_dir(place.tree().join("folder")).unwrap();
+    fs::write(place.tree().join("folder/program"), "text").unwrap();
+    mode("folder/program", 0o6755);
+    mode("folder", 0o1755);
+    let archive = export(&place, &place.take());
+    let (uid, gid) = if is_root() { (10_001, 10_002) } else { me() };
+    let owner = Some(UserIds { uid, gid });
+    let given = place.store.import(draft(), owner, &*archive, &ImportLimits::default()).unwrap();
+    let restored = place.restore(&given);
+    for (path, mode) in [("", 0o2755), ("folder", 0o3755), ("folder/program", 0o755)] {
+        let stat = fs::metadata(restored.join(path)).unwrap();
+        assert_eq!((stat.uid(), stat.gid()), (uid, gid), "{path}");
+        assert_eq!(stat.mode() & 0o7777, mode, "{path}");
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn me() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }

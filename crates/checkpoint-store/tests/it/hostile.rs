@@ -15,7 +15,7 @@ use crate::support::Place;
 const ROOMY: ImportLimits = ImportLimits { entries: 10_000, bytes: 1 << 40 };
 
 fn import(place: &Place, from: impl Read, limits: &ImportLimits) -> Result<Manifest, StoreError> {
-    place.store.import(draft(), from, limits)
+    place.store.import(draft(), None, from, limits)
 }
 
 #[track_caller]

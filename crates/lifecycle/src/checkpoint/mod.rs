@@ -5,6 +5,7 @@
 //! without one is found by whoever cleans up.
 
 mod adopt;
+mod archive;
 mod find;
 mod forget;
 mod restore;

@@ -18,7 +18,7 @@ use armor_core::task::{Folder, Task, TaskStatus};
 use armor_persistence::StorageError;
 use serde::{Deserialize, Serialize};
 
-use super::take::TakeCheckpoint;
+use super::take::{TakeCheckpoint, WORKSPACE};
 use crate::{Lifecycle, LifecycleError};
 
 /// The file that says what is restored, beside what the store has there.
@@ -132,7 +132,9 @@ impl Lifecycle {
         note.safety = Some(safety.id.clone());
         self.write_note(&task.id, &note)?;
         let work = self.parts.folders.restoring(&task.id);
-        let roots = self.roots(task);
+        let mut roots = self.roots(task);
+        // An archive may have had the workspace alone.
+        roots.retain(|(name, _)| *name == WORKSPACE || to.root(name).is_ok());
         let (now, wanted) = (safety.clone(), to.clone());
         let replaced = self.with_store(move |store| {
             let roots: Vec<_> =

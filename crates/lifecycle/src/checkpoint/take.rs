@@ -64,8 +64,25 @@ impl Lifecycle {
         take: TakeCheckpoint,
         cause: CheckpointCause,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
+        let draft = self.draft(task, take.name, cause).await?;
+        let roots = self.roots(task);
+        let taking = self.with_store(move |store| {
+            let roots: Vec<_> =
+                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
+            store.take(draft, &roots)
+        });
+        self.note_taken(taking.await?, take.pinned).await
+    }
+
+    /// What a checkpoint of the task is to be, that nobody has refused so far.
+    pub(super) async fn draft(
+        &self,
+        task: &Task,
+        name: Option<CheckpointName>,
+        cause: CheckpointCause,
+    ) -> Result<Draft, LifecycleError> {
         let earlier = self.parts.registry.checkpoints(Some(&task.id)).await?;
-        if let Some(name) = &take.name
+        if let Some(name) = &name
             && earlier.iter().any(|one| one.name.as_ref() == Some(name))
         {
             let (task, name) = (task.id.clone(), name.clone());
@@ -77,26 +94,27 @@ impl Lifecycle {
             path: self.folder(&task.id).path().to_owned(),
             source: error.into(),
         })?;
-        let draft = Draft {
+        Ok(Draft {
             id: self.parts.ids.checkpoint_id(now),
             task: task.id.clone(),
-            name: take.name,
+            name,
             cause,
             at: now,
             parent: earlier.last().map(|last| last.id.clone()),
             state,
-        };
-        let roots = self.roots(task);
-        let taking = self.with_store(move |store| {
-            let roots: Vec<_> =
-                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
-            store.take(draft, &roots)
-        });
-        let manifest = taking.await?;
-        let checkpoint = row(&manifest, take.pinned);
+        })
+    }
+
+    /// Notes a checkpoint whose manifest is there.
+    pub(super) async fn note_taken(
+        &self,
+        manifest: Manifest,
+        pinned: bool,
+    ) -> Result<(Checkpoint, Manifest), LifecycleError> {
+        let checkpoint = row(&manifest, pinned);
         if let Err(error) = self.parts.registry.add_checkpoint(&checkpoint).await {
             // Nobody was told of it.
-            let (task, id) = (task.id.clone(), manifest.id.clone());
+            let (task, id) = (manifest.task, manifest.id);
             self.with_store(move |store| store.forget_one(&task, &id)).await?;
             return Err(error.into());
         }
