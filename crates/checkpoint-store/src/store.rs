@@ -183,6 +183,14 @@ impl Store {
         Ok(manifests)
     }
 
+    /// The checkpoints of a task, the oldest first, and the manifests that are damaged.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn survey(&self, task: &TaskId) -> Result<(Vec<Manifest>, Vec<StoreError>), StoreError> {
+        manifest::of_task(&self.root, task)
+    }
+
     /// One checkpoint of a task.
     ///
     /// # Errors

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Argument, Arguments};
 use crate::{
-    CommandError, ExitStatus, backup, checkpoint, config, demo, dlq, doctor, exec, executions,
-    image, jobs, metrics, network, prune, shell, stats, task,
+    CommandError, ExitStatus, audit, backup, checkpoint, config, decisions, demo, dlq, doctor,
+    exec, executions, image, jobs, metrics, network, prune, recover, shell, stats, task,
 };
 
 /// A command.
@@ -66,6 +66,10 @@ pub static COMMANDS: &[Command] = &[
     task::complete::COMMAND,
     task::stop::COMMAND,
     task::cleanup::COMMAND,
+    decisions::ADD,
+    decisions::LIST,
+    audit::SHOW,
+    audit::VERIFY,
     checkpoint::CREATE,
     checkpoint::LIST,
     checkpoint::SHOW,
@@ -94,6 +98,7 @@ pub static COMMANDS: &[Command] = &[
     jobs::RETRY,
     jobs::PURGE,
     doctor::COMMAND,
+    recover::COMMAND,
     prune::COMMAND,
     metrics::COMMAND,
     demo::COMMAND,
@@ -103,6 +108,8 @@ pub static COMMANDS: &[Command] = &[
 pub static GROUPS: &[(&str, &str)] = &[
     ("executions", "The commands that were run in a task's sandbox"),
     ("network", "What tasks reach"),
+    ("decisions", "What was decided about a task, and why"),
+    ("audit", "A task's history by its own files"),
     ("checkpoint", "A task's files as they were, kept and made again"),
     ("image", "The images that sandboxes run"),
     ("config", "The settings"),

@@ -1,7 +1,9 @@
 //! What can go wrong with a command.
 
 use armor_core::checkpoint::InvalidCheckpointName;
+use armor_core::decision::InvalidDecision;
 use armor_core::error::{Code, Diagnostic};
+use armor_core::event::InvalidLevel;
 use armor_core::event::{InvalidDeadLetterId, LogError};
 use armor_core::id::InvalidId;
 use armor_core::job::{InvalidJobId, QueueError};
@@ -54,6 +56,12 @@ pub enum CommandError {
     /// A pattern is wrong.
     #[error(transparent)]
     Pattern(#[from] InvalidPattern),
+    /// A level is wrong.
+    #[error(transparent)]
+    Level(#[from] InvalidLevel),
+    /// A decision cannot be noted.
+    #[error(transparent)]
+    Decision(#[from] InvalidDecision),
     /// A time is wrong.
     #[error(transparent)]
     Time(#[from] InvalidTimestamp),
@@ -134,6 +142,8 @@ impl Diagnostic for CommandError {
             Self::Status(error) => error.code(),
             Self::Id(error) => error.code(),
             Self::Pattern(error) => error.code(),
+            Self::Level(error) => error.code(),
+            Self::Decision(error) => error.code(),
             Self::Time(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::LetterId(error) => error.code(),
@@ -164,6 +174,8 @@ impl Diagnostic for CommandError {
             Self::Status(error) => error.next_step(),
             Self::Id(error) => error.next_step(),
             Self::Pattern(error) => error.next_step(),
+            Self::Level(error) => error.next_step(),
+            Self::Decision(error) => error.next_step(),
             Self::Time(error) => error.next_step(),
             Self::Log(error) => error.next_step(),
             Self::LetterId(error) => error.next_step(),

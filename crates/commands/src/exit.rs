@@ -57,6 +57,7 @@ impl ExitStatus {
             | Code::JobNotFound
             | Code::ExecutionNotFound
             | Code::ImageNotFound
+            | Code::RecoveryNoOption
             | Code::SandboxNotFound
             | Code::TaskAmbiguous
             | Code::TaskNotFound

@@ -8,10 +8,12 @@
 //! [`wire`] has the JSON of tasks and executions, which `armor-mcp` uses too.
 
 mod arguments;
+mod audit;
 mod backup;
 mod checkpoint;
 mod command;
 mod config;
+mod decisions;
 mod demo;
 mod dlq;
 mod doctor;
@@ -24,6 +26,7 @@ mod jobs;
 mod metrics;
 mod network;
 mod prune;
+mod recover;
 mod render;
 mod shell;
 mod stats;

@@ -165,6 +165,8 @@ pub enum Forgotten {
     Retention,
     /// All checkpoints together were more than they may be.
     Size,
+    /// Its files were gone.
+    Lost,
 }
 
 impl Forgotten {
@@ -174,6 +176,7 @@ impl Forgotten {
             Self::Asked => "asked",
             Self::Retention => "retention",
             Self::Size => "size",
+            Self::Lost => "lost",
         }
     }
 }

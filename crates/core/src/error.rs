@@ -91,6 +91,7 @@ codes! {
     NetworkRefused = "network.refused", "The settings do not let tasks have this network.";
     PathInvalid = "path.invalid", "A path has a form that is refused, such as a control character or a reserved name.";
     PathOutside = "path.outside", "A path leaves the folder that it has to stay in.";
+    RecoveryNoOption = "recovery.no_option", "A task cannot be recovered in this way.";
     SandboxNotFound = "sandbox.not_found", "The sandbox does not exist on the engine.";
     SandboxRefused = "sandbox.refused", "The settings do not let a task have such a sandbox.";
     SandboxWeaker = "sandbox.weaker", "The engine made a sandbox that is weaker than what was asked for.";

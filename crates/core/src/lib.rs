@@ -37,6 +37,7 @@ pub mod id;
 pub mod job;
 pub mod network;
 pub mod path;
+pub mod recovery;
 pub mod retention;
 pub mod sandbox;
 pub mod task;

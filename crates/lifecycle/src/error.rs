@@ -6,7 +6,7 @@ use armor_checkpoint_store::StoreError;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::InvalidCommand;
 use armor_core::hook::HookPoint;
-use armor_core::id::InvalidId;
+use armor_core::id::{InvalidId, TaskId};
 use armor_core::path::InvalidPath;
 use armor_core::sandbox::{InvalidSandboxField, NetworkMode, RuntimeError};
 use armor_core::task::{InvalidField, TaskError, WorkspaceMode};
@@ -107,6 +107,16 @@ pub enum LifecycleError {
         /// Why not.
         reason: &'static str,
     },
+    /// A task cannot be recovered in this way.
+    #[error("task {task} has no option {wanted} to recover it; there are {options}")]
+    NoSuchOption {
+        /// The task.
+        task: TaskId,
+        /// Which was wanted, counted from 1.
+        wanted: usize,
+        /// How many there are.
+        options: usize,
+    },
     /// The task's workspace is the user's.
     #[error("{path} is a folder of the user's own", path = path.display())]
     UsersOwnFolder {
@@ -178,6 +188,7 @@ impl Diagnostic for LifecycleError {
             Self::LimitRefused { .. } => Code::SandboxRefused,
             Self::WorkspaceRefused { .. } | Self::NotToBeBound { .. } => Code::WorkspaceRefused,
             Self::WorkspaceMeetsHome { .. } => Code::WorkspaceNotAllowed,
+            Self::NoSuchOption { .. } => Code::RecoveryNoOption,
             Self::UsersOwnFolder { .. } => Code::CheckpointElsewhere,
             Self::NotAllKept { .. } => Code::CheckpointUnsafe,
             Self::Certificates { .. } => Code::ConfigInvalid,
@@ -218,6 +229,8 @@ impl Diagnostic for LifecycleError {
             }
             Self::WorkspaceMeetsHome { .. } => Some("Use another folder.".to_owned()),
             Self::NotToBeBound { .. } => Some("Give it to another user (`chown`), or ask for a copy of it.".to_owned()),
+            Self::NoSuchOption { task, options: 0, .. } => Some(format!("Nothing is left to make it again from. Its files stay in tasks/{task} of the home: create a task, and take from them what you want.")),
+            Self::NoSuchOption { task, .. } => Some(format!("`armor recover {task} --dry-run` lists them.")),
             Self::UsersOwnFolder { .. } => Some("Make the checkpoint again in a folder of its own (`armor checkpoint extract`), and take from it what you want.".to_owned()),
             Self::NotAllKept { .. } => Some("Make it readable in the sandbox (`chmod`), or remove it, and repeat.".to_owned()),
             Self::Certificates { .. } => {

@@ -13,12 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use armor_core::config::HookSettings;
-use armor_core::event::{Consumer, ConsumerError, ConsumerName, Event, Fault, HookEvent, LogError};
+use armor_core::event::{
+    Consumer, ConsumerError, ConsumerName, Event, EventPayload, Fault, HookEvent, LogError,
+    TaskEvent,
+};
 use armor_core::hook::{Hook, HookFailure, HookPoint, When};
 use armor_core::id::TaskId;
-use armor_core::job::{Handler, Job, JobError, JobKind, JobQueue, NewJob, Priority};
+use armor_core::job::{Handler, Job, JobError, JobKind, NewJob, Priority};
 use armor_core::task::{Change, Task};
-use armor_registry::{Registry, RegistryError};
+use armor_registry::{EventQuery, Registry, RegistryError};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -106,7 +109,7 @@ async fn run(hook: &dyn Hook, task: &Task) -> Result<(), HookFailure> {
 #[derive(Debug)]
 pub struct AfterHooks {
     hooks: Hooks,
-    queue: Arc<dyn JobQueue>,
+    registry: Arc<dyn Registry>,
 }
 
 impl AfterHooks {
@@ -116,7 +119,18 @@ impl AfterHooks {
     /// When its place in the log cannot be read or kept.
     pub async fn open(hooks: Hooks, registry: Arc<dyn Registry>) -> Result<Self, LogError> {
         registry.begin(CONSUMER, registry.head().await?).await?;
-        Ok(Self { hooks, queue: registry })
+        Ok(Self { hooks, registry })
+    }
+
+    /// Whether an event came again with a task that was lost: its hooks ran when it happened.
+    async fn is_of_before(&self, event: &Event) -> Result<bool, RegistryError> {
+        let Some(task) = event.task() else { return Ok(false) };
+        let query = EventQuery { after: event.task_seq(), limit: None };
+        let later = self.registry.events(task, query).await?;
+        Ok(later.iter().any(|later| match &later.payload {
+            EventPayload::Task(TaskEvent::Recovered { events, .. }) => *events >= event.task_seq(),
+            _ => false,
+        }))
     }
 
     fn job(&self, event: &Event) -> Option<NewJob> {
@@ -140,8 +154,15 @@ impl Consumer for AfterHooks {
     }
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
-        let jobs: Vec<_> = events.iter().filter_map(|event| self.job(event)).collect();
-        let kept = self.queue.enqueue(&jobs).await;
+        let mut jobs = Vec::new();
+        for event in events {
+            let Some(job) = self.job(event) else { continue };
+            let is_old = self.is_of_before(event).await;
+            if !is_old.map_err(|error| ConsumerError::new(self.name(), "look behind it", error))? {
+                jobs.push(job);
+            }
+        }
+        let kept = self.registry.enqueue(&jobs).await;
         kept.map_err(|error| ConsumerError::new(self.name(), "keep its jobs", error))
     }
 }

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::{fs, io};
 
-use armor_core::event::{Event, EventPayload, Seq, SystemEvent};
+use armor_core::event::{Event, EventPayload, Seq, SystemEvent, TaskEvent};
+use armor_core::id::TaskId;
 use armor_core::task::Task;
 use armor_registry::{Order, Registry, RegistryError, TaskQuery};
 
@@ -21,6 +22,14 @@ pub(crate) fn restored_at(events: &[Event]) -> Option<Seq> {
         matches!(event.payload, EventPayload::System(SystemEvent::BackupRestored { .. }))
     };
     events.iter().rfind(restored).map(|event| event.seq)
+}
+
+/// The tasks of which these events say that something of them was made again, with the place of that.
+pub(crate) fn recovered(events: &[Event]) -> impl Iterator<Item = (&TaskId, Seq)> {
+    events.iter().filter_map(|event| match event.payload {
+        EventPayload::Task(TaskEvent::Recovered { .. }) => Some((event.task()?, event.seq)),
+        _ => None,
+    })
 }
 
 /// Gives a file another name, which nothing has yet: it says what the table does not know any more.

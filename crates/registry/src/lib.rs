@@ -43,6 +43,6 @@ pub use cursor::Cursor;
 pub use error::RegistryError;
 pub use lease::Lease;
 pub use query::{EventQuery, Order, Page, Statistics, TaskQuery};
-pub use registry::Registry;
+pub use registry::{LostTask, Registry};
 pub use sqlite::SqliteRegistry;
 pub use sqlite::restore::Restored;

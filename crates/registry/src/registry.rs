@@ -14,6 +14,17 @@ use async_trait::async_trait;
 
 use crate::{EventQuery, Lease, Page, RegistryError, Statistics, TaskQuery};
 
+/// A task that the registry does not have, as others know it.
+#[derive(Debug, Clone)]
+pub struct LostTask {
+    /// The task.
+    pub task: Task,
+    /// Its events, from the first on.
+    pub events: Vec<Event>,
+    /// Its executions.
+    pub executions: Vec<Execution>,
+}
+
 /// Keeps tasks, executions, the event log and the queue of jobs.
 ///
 /// Whatever changes something is one transaction together with its events: when the call returns
@@ -42,6 +53,10 @@ pub trait Registry: EventLog + JobQueue {
 
     /// Carries out changes of different tasks: all of them, or none.
     async fn bulk_update(&self, changes: &[Change]) -> Result<(), RegistryError>;
+
+    /// Keeps a task that was lost, with its events and executions as they were, and the fact of that.
+    /// Events that are there already stay. False when the task is there.
+    async fn recover(&self, lost: &LostTask, fact: EventPayload) -> Result<bool, RegistryError>;
 
     /// Removes a task with its executions, if it is still at this version. Its events stay.
     async fn delete(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod backups;
 mod checkpoints;
 mod engines;
@@ -11,6 +12,7 @@ mod help;
 mod jobs;
 mod network;
 mod prune;
+mod recover;
 mod settings;
 mod support;
 mod tasks;

@@ -127,7 +127,7 @@ const fn of_task(event: &TaskEvent) -> Level {
         | TaskEvent::Completed { .. }
         | TaskEvent::Cancelled { .. }
         | TaskEvent::Deleted { .. } => Level::Info,
-        TaskEvent::Loosened { .. } => Level::Warning,
+        TaskEvent::Loosened { .. } | TaskEvent::Recovered { .. } => Level::Warning,
         TaskEvent::CollectFailed { .. } | TaskEvent::Failed { .. } => Level::Error,
     }
 }

@@ -369,7 +369,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::{IdSource, SequentialIds};
+    use crate::event::{Event, Seq, Subject};
+    use crate::id::{EventId, IdSource, SequentialIds};
     use crate::task::{TRANSITIONS, TaskRequest};
 
     #[derive(Debug, Clone)]
@@ -438,6 +439,35 @@ mod tests {
                 prop_assert!(after.agent.is_none() || after.status == TaskStatus::Running);
                 task = change.after;
             }
+        }
+    }
+
+    proptest! {
+        // R25: the events tell all that the changes did.
+        #[test]
+        fn a_task_is_what_its_events_tell(steps in prop::collection::vec(step(), 0..30)) {
+            let mut task = task();
+            let mut payloads = task.created();
+            let mut moments = vec![task.created_at; payloads.len()];
+            for (tick, step) in (2..).zip(&steps) {
+                let now = Timestamp::from_millis(tick);
+                let Ok(change) = apply(&task, step, now) else { continue };
+                moments.extend(change.events.iter().map(|_| now));
+                payloads.extend(change.events);
+                task = change.after;
+            }
+            let events: Vec<_> = payloads.into_iter().zip(moments).zip(1..).map(|((payload, at), n)| Event {
+                seq: Seq(n),
+                id: EventId::parse(format!("e{n}")).unwrap(),
+                subject: Subject::Task { task: task.id.clone(), task_seq: n },
+                at,
+                payload,
+            }).collect();
+            let mut told = Task::replayed(&task.id, &events).unwrap();
+            // It counts events, and changes are counted.
+            told.version = task.version;
+            prop_assert_eq!(told, task);
+            prop_assert!(Task::replayed(&TaskId::parse("t").unwrap(), &events[1..]).is_none());
         }
     }
 

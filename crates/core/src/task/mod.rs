@@ -8,6 +8,7 @@ mod change;
 mod fields;
 mod folder;
 mod loosening;
+mod replay;
 mod status;
 
 pub use change::{Change, TaskError};

@@ -29,7 +29,7 @@ impl Lifecycle {
         Ok(adopted)
     }
 
-    async fn adopt_of(&self, task: &TaskId) -> Result<u64, LifecycleError> {
+    pub(crate) async fn adopt_of(&self, task: &TaskId) -> Result<u64, LifecycleError> {
         let known = self.parts.registry.checkpoints(Some(task)).await?;
         let known: BTreeSet<_> = known.into_iter().map(|one| one.id).collect();
         let of = task.clone();

@@ -59,7 +59,7 @@ impl Lifecycle {
     }
 
     /// Why a task does not need what there is of it; none when it does.
-    pub(super) async fn cause(&self, task: &TaskId) -> Result<Option<OrphanCause>, LifecycleError> {
+    pub(crate) async fn cause(&self, task: &TaskId) -> Result<Option<OrphanCause>, LifecycleError> {
         if let Some(known) = self.known(task).await? {
             return Ok(known.status.is_final().then_some(OrphanCause::Ended));
         }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use armor_core::event::{EventPayload, Level, PAYLOAD_VERSION, Pattern, Seq};
+use armor_core::event::{Event, EventPayload, Level, PAYLOAD_VERSION, Pattern, Seq, Subject};
+use armor_core::id::{EventId, TaskId};
 use armor_core::time::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,6 +16,7 @@ use crate::{StorageError, TaskFolder};
 
 use super::files::{archives, is_damage, open_active};
 use super::line::{Line, LineText, Lines};
+use super::verify::verify_each;
 
 /// How many findings are told of; the others are counted.
 const MAX_FINDINGS: usize = 100;
@@ -114,6 +116,64 @@ pub fn load(folder: &TaskFolder, filter: &AuditFilter) -> Result<Loaded, Storage
         loaded.findings.extend(part.findings.into_iter().take(room));
     }
     Ok(loaded)
+}
+
+/// The events of a task's audit log, from the first on as far as the log is whole, and what is wrong
+/// behind them.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn events(folder: &TaskFolder) -> Result<(Vec<Event>, Option<StorageError>), StorageError> {
+    let mut events = Vec::new();
+    let mut unknown = None;
+    let verified = verify_each(folder, &mut |text| {
+        if unknown.is_none() {
+            match serde_json::from_str::<WholeEvent>(text.get()).map_err(|e| e.to_string()) {
+                Ok(event) => match event.decode() {
+                    Ok(event) => events.push(event),
+                    Err(reason) => unknown = Some(reason),
+                },
+                Err(reason) => unknown = Some(reason),
+            }
+        }
+    });
+    let path = folder.audit_file();
+    let wrong = match verified {
+        Ok(_) => unknown.map(|reason| StorageError::Damaged { path, reason }),
+        Err(wrong @ StorageError::Damaged { .. }) => Some(wrong),
+        Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            let reason = "it is not there".to_owned();
+            Some(StorageError::Damaged { path, reason })
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((events, wrong))
+}
+
+/// All of an event, as it stands in a line.
+#[derive(Deserialize)]
+struct WholeEvent {
+    seq: u64,
+    id: EventId,
+    task: TaskId,
+    task_seq: u64,
+    at: Timestamp,
+    event: String,
+    data: Option<Box<RawValue>>,
+}
+
+impl WholeEvent {
+    fn decode(self) -> Result<Event, String> {
+        let data = self.data.as_deref().map_or("null", RawValue::get);
+        let payload = EventPayload::decode(&self.event, PAYLOAD_VERSION, data);
+        Ok(Event {
+            seq: Seq(self.seq),
+            id: self.id,
+            subject: Subject::Task { task: self.task, task_seq: self.task_seq },
+            at: self.at,
+            payload: payload.map_err(|error| error.to_string())?,
+        })
+    }
 }
 
 /// What was read of one file.

@@ -17,6 +17,6 @@ mod table;
 mod trail;
 mod verify;
 
-pub use load::{AuditFilter, Entry, Finding, Loaded, load};
+pub use load::{AuditFilter, Entry, Finding, Loaded, events, load};
 pub use trail::AuditTrail;
 pub use verify::{Verified, verify, verify_each};

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use crate::error::io_error;
 use crate::folder::sync_folder;
-use crate::restored::{self, Pages, restored_at};
+use crate::restored::{self, Pages, recovered, restored_at};
 use crate::{StorageError, TaskFolder, TaskFolders};
 
 use super::files::{
@@ -22,7 +22,6 @@ use super::files::{
 };
 use super::line::End;
 use super::table::{Agreement, TableError, TableLines};
-use super::verify::verify;
 
 /// The consumer that writes the audit logs.
 ///
@@ -49,25 +48,6 @@ impl AuditTrail {
     pub const fn archiving_at(mut self, bytes: u64) -> Self {
         self.archive_at = bytes;
         self
-    }
-
-    /// Checks a task's audit log, and writes anew from the event table what was changed, removed or
-    /// put in. Says what was wrong, if something was.
-    ///
-    /// Only one process at a time may do this, and not while consumers are driven.
-    ///
-    /// # Errors
-    /// When files or the table cannot be read, or the files not be written.
-    pub async fn mend(&self, id: &TaskId) -> Result<Option<StorageError>, ConsumerError> {
-        let folder = self.folders.of(id);
-        match verify(&folder) {
-            Ok(_) => Ok(None),
-            Err(wrong @ StorageError::Damaged { .. }) => {
-                self.rewrite(id, &folder).await?;
-                Ok(Some(wrong))
-            }
-            Err(error) => Err(Self::failed(error)),
-        }
     }
 
     fn failed(error: impl Diagnostic + Send + Sync + 'static) -> ConsumerError {
@@ -128,14 +108,20 @@ impl AuditTrail {
                 return Ok(());
             }
             for task in tasks {
-                let folder = self.folders.of(&task.id);
-                folder.create().map_err(Self::failed)?;
-                settle(&folder).map_err(Self::failed)?;
-                if !self.set_aside_what_the_table_lacks(&task.id, &folder, restored).await? {
-                    self.rewrite(&task.id, &folder).await?;
-                }
+                self.agree(&task.id, restored).await?;
             }
         }
+    }
+
+    /// The same for one task.
+    async fn agree(&self, task: &TaskId, since: Seq) -> Result<(), ConsumerError> {
+        let folder = self.folders.of(task);
+        folder.create().map_err(Self::failed)?;
+        settle(&folder).map_err(Self::failed)?;
+        if !self.set_aside_what_the_table_lacks(task, &folder, since).await? {
+            self.rewrite(task, &folder).await?;
+        }
+        Ok(())
     }
 
     /// Gives other names to the files from the first one on that says more, or something else, than
@@ -221,6 +207,9 @@ impl Consumer for AuditTrail {
         tasks.dedup();
         if let Some(seq) = restored_at(events) {
             self.agree_with_the_table(seq).await?;
+        }
+        for (task, seq) in recovered(events) {
+            self.agree(task, seq).await?;
         }
         for task in tasks {
             let of_task: Vec<_> =

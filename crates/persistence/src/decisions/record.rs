@@ -13,7 +13,7 @@ use armor_registry::{Registry, RegistryError};
 use async_trait::async_trait;
 
 use crate::error::io_error;
-use crate::restored::{self, Pages, restored_at};
+use crate::restored::{self, Pages, recovered, restored_at};
 use crate::{StorageError, TaskFolder, TaskFolders};
 
 use super::entry::Entry;
@@ -139,6 +139,10 @@ impl Consumer for DecisionRecord {
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
         if let Some(seq) = restored_at(events) {
             self.agree_with_the_table(seq).await?;
+        }
+        for (task, seq) in recovered(events) {
+            let text = text_of(&self.in_the_table(task).await?);
+            make_agree(&self.folders.of(task), &text, seq).map_err(Self::failed)?;
         }
         let mut decided: BTreeMap<&TaskId, Vec<Entry>> = BTreeMap::new();
         for event in events {

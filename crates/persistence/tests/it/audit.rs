@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use armor_core::event::{Consumer, Event, Level, SystemEvent, TaskEvent};
 use armor_core::id::AgentId;
+use armor_core::recovery::RecoverySource;
 use armor_core::task::Task;
 use armor_core::time::{Clock, SystemClock};
 use armor_persistence::audit::AuditFilter;
@@ -383,16 +384,22 @@ async fn a_log_that_was_being_written_anew_is_written_anew_with_the_next_event()
     assert!(home.events().await.len() > events.len());
 }
 
-// R21: a corrupt line is skipped, told of, and put right from the event table.
+// R21, R25: a corrupt line is skipped, told of, and put right from the event table.
 #[tokio::test]
 async fn what_cannot_be_read_is_skipped_and_told_of_and_can_be_mended() {
     let home = Home::new().await;
     let (task, folder, events) = archived(&home).await;
     let trail = small_trail(&home);
-    assert!(trail.mend(&task.id).await.unwrap().is_none());
     let files = files(&folder);
     let whole: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let all = AuditFilter::default();
+    let mend = async || {
+        let recovered = TaskEvent::Recovered { from: RecoverySource::Database, events: 0 };
+        home.registry.append(&task.id, &[recovered.into()]).await.unwrap();
+        let all = home.events().await;
+        trail.apply(&all[all.len() - 1..]).await.unwrap();
+        assert_eq!(ids_in(&folder), ids(&all));
+    };
 
     // A line in the middle of an archive, a torn end of the active file, an archive that cannot be
     // decompressed to its end.
@@ -408,23 +415,27 @@ async fn what_cannot_be_read_is_skipped_and_told_of_and_can_be_mended() {
     assert_eq!((&loaded.findings[0].file, loaded.findings[0].line), (&files[0], 2));
     assert_eq!(&loaded.findings[1].file, active);
     assert!(loaded.findings[1].reason.contains("torn"), "{loaded:?}");
-
-    let wrong = trail.mend(&task.id).await.unwrap().unwrap();
+    let (read, wrong) = audit::events(&folder).unwrap();
+    assert_eq!(read, events[..1]);
+    let wrong = wrong.unwrap();
     assert!(
         matches!(&wrong, StorageError::Damaged { path, reason } if *path == files[0] && reason.starts_with("line 2: ")),
         "{wrong}"
     );
-    assert_eq!(ids_in(&folder), ids(&events));
+    mend().await;
+    let damaged = folder.logs().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let kept = damaged.filter(|path| path.to_str().unwrap().contains("audit-before-")).count();
+    assert!(kept > 0, "what was damaged is kept beside it");
 
     fs::write(&files[1], &whole[1][..whole[1].len() - 9]).unwrap();
     let loaded = audit::load(&folder, &all).unwrap();
     assert_eq!((loaded.skipped, &loaded.findings[0].file), (1, &files[1]));
-    assert!(trail.mend(&task.id).await.unwrap().is_some());
-    assert_eq!(ids_in(&folder), ids(&events));
-
+    mend().await;
     fs::remove_file(&files[1]).unwrap();
-    assert!(trail.mend(&task.id).await.unwrap().is_some());
-    assert_eq!(ids_in(&folder), ids(&events));
+    mend().await;
+    let (read, wrong) = audit::events(&folder).unwrap();
+    assert!(wrong.is_none());
+    assert_eq!(read, home.events().await);
 }
 
 // R21

@@ -16,6 +16,7 @@ mod list;
 mod open;
 mod queue;
 mod readers;
+mod recover;
 pub(crate) mod restore;
 mod rows;
 mod tasks;
@@ -44,7 +45,7 @@ use self::bell::{Bell, Listener};
 use self::queue::Stirring;
 use self::readers::Readers;
 use self::writer::{Changed, Deed, Fact, New, News, Writer};
-use crate::{EventQuery, Lease, Page, Registry, RegistryError, Statistics, TaskQuery};
+use crate::{EventQuery, Lease, LostTask, Page, Registry, RegistryError, Statistics, TaskQuery};
 
 /// A registry in an SQLite file.
 #[derive(Debug)]
@@ -241,6 +242,16 @@ impl Registry for SqliteRegistry {
     async fn bulk_update(&self, changes: &[Change]) -> Result<(), RegistryError> {
         let changes = changes.iter().map(Changed::of).collect::<Result<_, _>>()?;
         self.writer.write(Deed::Update(changes)).await.map(drop)
+    }
+
+    async fn recover(&self, lost: &LostTask, fact: EventPayload) -> Result<bool, RegistryError> {
+        let lost = Arc::new(recover::Encoded::of(lost)?);
+        let task = lost.task().clone();
+        let recovering = self.writer.tell(Some(task), Fact::of(fact)?, move |connection| {
+            let lost = Arc::clone(&lost);
+            Box::pin(async move { recover::recover(connection, &lost).await })
+        });
+        recovering.await
     }
 
     async fn delete(

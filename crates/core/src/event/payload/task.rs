@@ -9,6 +9,7 @@ use crate::checkpoint::ForkedFrom;
 use crate::decision::Decision;
 use crate::id::AgentId;
 use crate::network::NetworkPolicy;
+use crate::recovery::RecoverySource;
 use crate::sandbox::{ImageName, Limits, NetworkMode};
 use crate::task::{Folder, Loosening, WorkState};
 
@@ -111,6 +112,14 @@ pub enum TaskEvent {
         /// Why.
         reason: Option<String>,
     },
+    /// What was lost or damaged of it was made again.
+    #[serde(rename = "task:recovered")]
+    Recovered {
+        /// From what.
+        from: RecoverySource,
+        /// Where it is made again from other layers than the database: how many events came with it.
+        events: u64,
+    },
     /// It was deleted, with its files. Its branch stays.
     #[serde(rename = "task:deleted")]
     Deleted {
@@ -134,6 +143,7 @@ impl TaskEvent {
             Self::Completed { .. } => "task:completed",
             Self::Failed { .. } => "task:failed",
             Self::Cancelled { .. } => "task:cancelled",
+            Self::Recovered { .. } => "task:recovered",
             Self::Deleted { .. } => "task:deleted",
         }
     }

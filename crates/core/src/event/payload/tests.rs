@@ -10,6 +10,7 @@ use crate::execution::{CommandLine, ExecutionStatus, ExecutionUsage};
 use crate::id::{AgentId, CheckpointId, ExecutionId, SandboxId, TaskId};
 use crate::job::JobId;
 use crate::network::{NetworkPolicy, Refusal, Verdict};
+use crate::recovery::RecoverySource;
 use crate::sandbox::{
     Belonging, ImageName, Limits, MonitorAction, NetworkMode, OrphanCause, Resource, Use,
 };
@@ -126,6 +127,7 @@ fn of_tasks() -> Vec<EventPayload> {
         TaskEvent::Completed { message: None, result: Some(json!({"ok": true})) }.into(),
         TaskEvent::Failed { reason: "tests fail".to_owned() }.into(),
         TaskEvent::Cancelled { reason: None }.into(),
+        TaskEvent::Recovered { from: RecoverySource::StateAndAudit, events: 3 }.into(),
         TaskEvent::Deleted { name: "a task".to_owned() }.into(),
         SandboxEvent::Created {
             sandbox: sandbox.clone(),

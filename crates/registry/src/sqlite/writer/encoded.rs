@@ -56,6 +56,11 @@ impl Fact {
         let data = payload.data_text().map_err(no_json)?;
         Ok(Self { payload, data })
     }
+
+    /// Its fields as JSON.
+    pub(in crate::sqlite) fn into_data(self) -> String {
+        self.data
+    }
 }
 
 impl New {
@@ -77,7 +82,7 @@ impl Changed {
 }
 
 /// The text of a column that is JSON.
-pub(super) fn json(value: &impl Serialize) -> Result<String, RegistryError> {
+pub(in crate::sqlite) fn json(value: &impl Serialize) -> Result<String, RegistryError> {
     serde_json::to_string(value).map_err(no_json)
 }
 

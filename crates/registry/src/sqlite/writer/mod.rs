@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use ask::{Answer, Ask, Changes, Statements, Value};
 pub(super) use ask::{BoxFuture, Deed};
 use connection::Connection;
-pub(super) use encoded::{Changed, Fact, New};
+pub(super) use encoded::{Changed, Fact, New, json};
 use group::Outcome;
 
 use crate::RegistryError;

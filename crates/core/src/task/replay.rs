@@ -1,0 +1,126 @@
+//! A task as its events tell it: for whoever has the log and not the row (R25).
+
+use crate::event::{CheckpointEvent, Event, EventPayload, NetworkEvent, TaskEvent};
+use crate::id::TaskId;
+use crate::task::{
+    Metadata, Outcome, RepositoryBase, SandboxRequest, Task, TaskRequest, TaskStatus,
+};
+
+impl Task {
+    /// The task that events tell of; none when they do not begin with its creation. What no event has
+    /// is as it would be by default: its metadata, certificates, and where its repository's objects are.
+    pub fn replayed(id: &TaskId, events: &[Event]) -> Option<Self> {
+        let (first, others) = events.split_first()?;
+        let EventPayload::Task(created @ TaskEvent::Created { .. }) = &first.payload else {
+            return None;
+        };
+        let request = request(created)?;
+        let mut task = Self::new(id.clone(), request, first.at);
+        for event in others {
+            task.follow(event);
+        }
+        Some(task)
+    }
+
+    /// Brings it in line with an event that it has not seen.
+    pub fn follow(&mut self, event: &Event) {
+        let at = event.at;
+        match &event.payload {
+            EventPayload::Task(event) => match event {
+                TaskEvent::Started => {
+                    if self.status == TaskStatus::Failed {
+                        self.retries += 1;
+                    }
+                    self.status = TaskStatus::Running;
+                    self.started_at.get_or_insert(at);
+                    self.finished_at = None;
+                }
+                TaskEvent::Attached { agent } => self.agent = Some(agent.clone()),
+                TaskEvent::Detached { .. } => self.agent = None,
+                TaskEvent::WorkCollected { to, work, .. } => {
+                    if let Some(repository) = &mut self.repository {
+                        repository.head.clone_from(to);
+                        repository.work = work.clone();
+                    }
+                }
+                TaskEvent::Completed { message, result } => {
+                    let outcome = Outcome { message: message.clone(), result: result.clone() };
+                    self.ended(TaskStatus::Completed, outcome, at);
+                }
+                TaskEvent::Failed { reason } => {
+                    let outcome = Outcome { message: Some(reason.clone()), result: None };
+                    self.ended(TaskStatus::Failed, outcome, at);
+                }
+                TaskEvent::Cancelled { reason } => {
+                    let outcome = Outcome { message: reason.clone(), result: None };
+                    self.ended(TaskStatus::Cancelled, outcome, at);
+                }
+                TaskEvent::Created { .. }
+                | TaskEvent::Loosened { .. }
+                | TaskEvent::CollectFailed { .. }
+                | TaskEvent::Decided(_)
+                | TaskEvent::Recovered { .. }
+                | TaskEvent::Deleted { .. } => return,
+            },
+            EventPayload::Checkpoint(restored @ CheckpointEvent::Restored { .. }) => {
+                *self = self.restored(restored.clone(), at).after;
+            }
+            EventPayload::Network(NetworkEvent::Ruled { rule, verdict }) => {
+                self.sandbox.rules.set(rule.clone(), *verdict);
+            }
+            EventPayload::Checkpoint(_)
+            | EventPayload::Network(_)
+            | EventPayload::Sandbox(_)
+            | EventPayload::Execution(_)
+            | EventPayload::Hook(_)
+            | EventPayload::System(_) => return,
+        }
+        self.updated_at = at;
+        self.version += 1;
+    }
+
+    fn ended(&mut self, status: TaskStatus, outcome: Outcome, at: crate::time::Timestamp) {
+        self.status = status;
+        self.outcome = Some(outcome);
+        self.finished_at = Some(at);
+        self.agent = None;
+    }
+}
+
+/// What was asked for, as far as the event says it.
+fn request(created: &TaskEvent) -> Option<TaskRequest> {
+    let TaskEvent::Created {
+        name,
+        request,
+        owner,
+        image,
+        network,
+        rules,
+        limits,
+        repository,
+        branch: _,
+        base,
+        folder,
+        forked_from,
+    } = created
+    else {
+        return None;
+    };
+    let repository = repository.clone().zip(base.clone());
+    Some(TaskRequest {
+        name: name.parse().ok()?,
+        request: request.clone().map(TryInto::try_into).transpose().ok()?,
+        owner: owner.parse().ok()?,
+        metadata: Metadata::default(),
+        sandbox: SandboxRequest {
+            image: image.clone(),
+            network: *network,
+            rules: rules.clone(),
+            certificates: None,
+            limits: *limits,
+            folder: folder.as_deref().cloned(),
+            forked_from: forked_from.as_deref().cloned(),
+        },
+        repository: repository.map(|(path, commit)| RepositoryBase { path, commit, objects: None }),
+    })
+}
