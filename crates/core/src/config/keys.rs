@@ -24,6 +24,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any of these words; in a variable, joined by `,`.
     Choices(&'static [&'static str]),
+    /// Patterns of files as in `.gitignore`; in a variable, joined by `,`.
+    Patterns,
     /// Rules about what may be reached, and presets of them; in a variable, joined by `,`.
     Rules,
 }
@@ -85,7 +87,9 @@ const fn key(
     Key { name, kind, default, scope, help }
 }
 
-use Kind::{Choice, Choices, Image, Integer, OptionalPath, Path, Paths, Rules, Switch, Text};
+use Kind::{
+    Choice, Choices, Image, Integer, OptionalPath, Path, Paths, Patterns, Rules, Switch, Text,
+};
 use Scope::{Anywhere, UserOnly};
 
 /// Every key there is.
@@ -121,6 +125,27 @@ pub static KEYS: &[Key] = &[
         "0",
         UserOnly,
         "What all checkpoints together may take; 0: anything. The oldest go first, never a task's newest.",
+    ),
+    key(
+        "checkpoint.git_ignored",
+        Switch,
+        "false",
+        UserOnly,
+        "Whether checkpoints leave out what git ignores, which may be what nobody else has, such as a .env.",
+    ),
+    key(
+        "checkpoint.largest_file_mib",
+        Integer(0, 1_048_576),
+        "0",
+        UserOnly,
+        "Checkpoints leave out longer files that git does not track; 0: none.",
+    ),
+    key(
+        "checkpoint.leave_out",
+        Patterns,
+        "node_modules/,target/,.venv/,__pycache__/,.cache/,.pytest_cache/,.mypy_cache/,.ruff_cache/,.gradle/,.next/,.turbo/,.npm/_cacache/",
+        UserOnly,
+        "What checkpoints leave out unless git tracks it, as in a .gitignore.",
     ),
     key(
         "database.durability",

@@ -280,7 +280,7 @@ impl Configuration {
             Kind::Paths => Value::Array(
                 text.split(':').filter(|part| !part.is_empty()).map(Value::from).collect(),
             ),
-            Kind::Choices(_) | Kind::Rules => Value::Array(
+            Kind::Choices(_) | Kind::Patterns | Kind::Rules => Value::Array(
                 text.split(',')
                     .map(str::trim)
                     .filter(|part| !part.is_empty())
@@ -353,6 +353,10 @@ fn checked(kind: Kind, value: &Value, folder: &Path) -> Result<Value, String> {
             Ok(value.clone())
         }
         (Kind::Choices(words), _) => Err(format!("a list of {}", words.join(", "))),
+        (Kind::Patterns, Value::Array(parts)) if parts.iter().all(Value::is_str) => {
+            Ok(value.clone())
+        }
+        (Kind::Patterns, _) => Err("a list of patterns such as target/, *.log".to_owned()),
         (Kind::Rules, Value::Array(parts))
             if parts.iter().all(|part| part.as_str().is_some_and(|part| rules(part).is_ok())) =>
         {
@@ -458,6 +462,25 @@ mod tests {
     fn relative_paths_are_taken_from_where_they_are_written() {
         let configuration = load(Some("[database]\npath = \"d.db\""), None, &[], &[]).unwrap();
         assert_eq!(configuration.settings().database.path, PathBuf::from("/home/u/armor/d.db"));
+    }
+
+    #[test]
+    fn patterns_are_a_list_of_texts() {
+        let checkpoint = |variables: &[(&'static str, &str)]| {
+            load(None, None, variables, &[]).map(|loaded| loaded.settings().checkpoint)
+        };
+        let defaults = checkpoint(&[]).unwrap();
+        assert!(defaults.leave_out.contains(&"node_modules/".to_owned()));
+        assert_eq!((defaults.git_ignored, defaults.largest_file_bytes()), (false, None));
+        let set = checkpoint(&[
+            ("ARMOR_CHECKPOINT_LEAVE_OUT", "/build, !*.log"),
+            ("ARMOR_CHECKPOINT_LARGEST_FILE_MIB", "2"),
+        ]);
+        let set = set.unwrap();
+        assert_eq!(set.leave_out, ["/build", "!*.log"]);
+        assert_eq!(set.largest_file_bytes(), Some(2 << 20));
+        let error = load(Some("[checkpoint]\nleave_out = [1]"), None, &[], &[]).unwrap_err();
+        assert!(error.to_string().contains("a list of patterns"), "{error}");
     }
 
     #[test]

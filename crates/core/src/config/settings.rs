@@ -18,7 +18,7 @@ use crate::task::{SandboxRequest, WorkspaceMode};
 pub struct Settings {
     /// How the database is backed up.
     pub backup: BackupSettings,
-    /// Which checkpoints stay.
+    /// What checkpoints leave out, and which stay.
     pub checkpoint: CheckpointSettings,
     /// Where the data is.
     pub database: DatabaseSettings,
@@ -56,6 +56,12 @@ pub struct BackupSettings {
 /// `[checkpoint]`
 #[derive(Debug, Clone, Deserialize)]
 pub struct CheckpointSettings {
+    /// Whether they leave out what git ignores.
+    pub git_ignored: bool,
+    /// Longer files are left out, in MiB; 0 for none.
+    pub largest_file_mib: u32,
+    /// What they leave out, in the syntax of `.gitignore`.
+    pub leave_out: Vec<String>,
     /// How many of the newest of a task stay.
     pub keep_last: u32,
     /// The newest of each of how many hours.
@@ -82,6 +88,11 @@ impl CheckpointSettings {
     /// What all of them together may take, in bytes.
     pub fn size_limit(&self) -> Option<u64> {
         (self.size_limit_mib > 0).then(|| u64::from(self.size_limit_mib) << 20)
+    }
+
+    /// How long a file may be, in bytes; none for any length.
+    pub fn largest_file_bytes(&self) -> Option<u64> {
+        (self.largest_file_mib > 0).then(|| u64::from(self.largest_file_mib) << 20)
     }
 }
 
