@@ -9,8 +9,8 @@ use crate::error::StoreError;
 use crate::index::Chunks;
 use crate::manifest::RootRecord;
 use crate::restore::tree;
-use crate::scan::join;
 use crate::tree::{Entry, Kind};
+use crate::walk::join;
 
 /// Something in which two trees differ.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

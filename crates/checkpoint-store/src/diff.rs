@@ -2,15 +2,20 @@
 //! skipped by their names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ChunkId;
 use crate::error::StoreError;
 use crate::index::Chunks;
 use crate::manifest::RootRecord;
+use crate::paths::Paths;
+use crate::replace::Change;
 use crate::restore::tree;
-use crate::scan::join;
 use crate::tree::{Entry, Kind, Meta};
+use crate::walk::join;
 
 /// One step. Each can be done again, at any time before the next attempt to do all of them has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +77,7 @@ struct Work {
 /// Compares a tree as it is with one as it is to be.
 pub(crate) fn plan(
     chunks: &Chunks,
-    now: &RootRecord,
-    wanted: &RootRecord,
+    Change { path: place, now, wanted }: &Change<'_>,
 ) -> Result<Plan, StoreError> {
     let (links_now, links) = (groups(&now.links), groups(&wanted.links));
     let is_same_file = |path: &[u8]| links_now.get(path) == links.get(path);
@@ -86,24 +90,32 @@ pub(crate) fn plan(
         work.changed += 1;
     }
     // Where names of one file differ, the trees say nothing of it.
-    let differing: BTreeSet<&[u8]> =
-        links_now.keys().chain(links.keys()).copied().filter(|path| !is_same_file(path)).collect();
-    let holds_differing = |folder: &[u8]| {
-        let within = join(folder, b"");
-        let mut behind = differing.range(within.as_slice()..);
-        behind.next().is_some_and(|path| path.starts_with(&within))
-    };
-    let mut waiting = vec![(Vec::new(), Some(now.tree), wanted.tree)];
+    let differing = links_now.keys().chain(links.keys()).filter(|path| !is_same_file(path));
+    let differing: Paths = differing.map(|path| path.to_vec()).collect();
+    // What rules left out stays as it is: nothing else has it.
+    let (unknown, stays) = (by_rule(now), by_rule(wanted));
+    let in_the_way =
+        |path: &[u8]| StoreError::InTheWay { path: place.join(OsStr::from_bytes(path)) };
+    let mut waiting = vec![(Vec::new(), Some(now.tree), Some(wanted.tree))];
     while let Some((folder, there, wanted)) = waiting.pop() {
-        if there == Some(wanted) && !holds_differing(&folder) {
+        if there == wanted && !differing.reach_into(&folder) {
             continue;
         }
-        let there = there.map(|there| tree(chunks, &there)).transpose()?.unwrap_or_default();
+        let read = |id: Option<ChunkId>| id.map(|id| tree(chunks, &id)).transpose();
+        let there = read(there)?.unwrap_or_default();
         let mut there: BTreeMap<_, _> =
             there.entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
-        for entry in tree(chunks, &wanted)?.entries {
+        for entry in read(wanted)?.unwrap_or_default().entries {
             let path = join(&folder, &entry.name);
             let before = there.remove(&entry.name);
+            let would_go = if before.is_some() {
+                !entry.is_folder() && unknown.reach_into(&path)
+            } else {
+                unknown.contains(&path)
+            };
+            if would_go {
+                return Err(in_the_way(&path));
+            }
             if let Kind::Folder { tree } = entry.kind {
                 match before {
                     Some(Entry { kind: Kind::Folder { tree: before }, meta, .. }) => {
@@ -113,7 +125,7 @@ pub(crate) fn plan(
                             work.given.push((path.clone(), entry.meta.clone()));
                         }
                         work.kept.insert(path.clone(), entry.meta);
-                        waiting.push((path, Some(before), tree));
+                        waiting.push((path, Some(before), Some(tree)));
                     }
                     before => {
                         work.change(&folder);
@@ -122,7 +134,7 @@ pub(crate) fn plan(
                         }
                         work.folders.push(path.clone());
                         work.given.push((path.clone(), entry.meta));
-                        waiting.push((path, None, tree));
+                        waiting.push((path, None, Some(tree)));
                     }
                 }
                 continue;
@@ -148,11 +160,30 @@ pub(crate) fn plan(
             }
         }
         for (name, before) in there {
-            work.change(&folder);
-            work.remove(join(&folder, &name), &before);
+            let path = join(&folder, &name);
+            if stays.contains(&path) {
+                continue;
+            }
+            match before.kind {
+                // Only what is known in it goes.
+                Kind::Folder { tree } if unknown.reach_into(&path) || stays.reach_into(&path) => {
+                    work.kept.insert(path.clone(), before.meta);
+                    waiting.push((path, Some(tree), None));
+                }
+                _ => {
+                    work.change(&folder);
+                    work.remove(path, &before);
+                }
+            }
         }
     }
     Ok(work.in_order(&wanted.links))
+}
+
+/// What rules left out of a tree.
+fn by_rule(record: &RootRecord) -> Paths {
+    let by_rule = record.left_out.iter().filter(|out| out.reason.is_rule());
+    by_rule.map(|out| out.exact_path().to_vec()).collect()
 }
 
 /// The names of each file that has several, by each of them.

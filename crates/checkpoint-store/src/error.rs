@@ -81,6 +81,18 @@ pub enum StoreError {
         /// What is wrong.
         reason: ArchiveFault,
     },
+    /// What no checkpoint has would be lost.
+    #[error("{path} holds something that is left out of checkpoints, and would go", path = path.display())]
+    InTheWay {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A rule cannot be understood.
+    #[error("`{}` is no pattern of what to leave out", line.escape_debug())]
+    NoPattern {
+        /// What it says.
+        line: String,
+    },
     /// Something is where a tree is to be restored to.
     #[error("{path} is not empty", path = path.display())]
     Occupied {
@@ -98,7 +110,8 @@ impl Diagnostic for StoreError {
                 Code::CheckpointDamaged
             }
             Self::BadArchive { .. } => Code::CheckpointBadArchive,
-            Self::Occupied { .. } => Code::CheckpointOccupied,
+            Self::Occupied { .. } | Self::InTheWay { .. } => Code::CheckpointOccupied,
+            Self::NoPattern { .. } => Code::ConfigInvalid,
             Self::OtherFileSystem { .. } => Code::CheckpointElsewhere,
             Self::FolderTooLarge { .. } => Code::CheckpointTooLarge,
         }
@@ -129,6 +142,13 @@ impl Diagnostic for StoreError {
                     .to_owned()
             }
             Self::BadArchive { reason, .. } => reason.next_step().to_owned(),
+            Self::InTheWay { .. } => {
+                "Move it away, or make the checkpoint again in a folder of its own (`armor checkpoint extract`)."
+                    .to_owned()
+            }
+            Self::NoPattern { .. } => {
+                "Write it as in a .gitignore: node_modules/, *.log, /build.".to_owned()
+            }
             Self::Occupied { .. } => "Name a folder that is empty or not there yet.".to_owned(),
         })
     }

@@ -22,8 +22,8 @@ use crate::error::{StoreError, io_error};
 use crate::index::Chunks;
 use crate::manifest::{LeftOut, Manifest, RootRecord, Stats};
 use crate::restore::tree;
-use crate::scan::join;
 use crate::tree::{Entry, Kind, Meta, Moment, Piece};
+use crate::walk::join;
 use crate::{ChunkId, pax};
 
 /// The file that says what an archive is of.

@@ -11,7 +11,7 @@
 //! # let (home, tree, copy) = (place.path().join("home"), place.path().join("tree"), place.path().join("copy"));
 //! # std::fs::create_dir(&tree)?;
 //! # std::fs::write(tree.join("file"), "text")?;
-//! use armor_checkpoint_store::{Draft, Root, Store};
+//! use armor_checkpoint_store::{Draft, Root, Rules, Store};
 //! use armor_core::checkpoint::CheckpointCause;
 //! use armor_core::time::{Clock, SystemClock};
 //!
@@ -25,13 +25,15 @@
 //!     parent: None,
 //!     state: serde_json::Value::Null,
 //! };
-//! let manifest = store.take(draft, &[Root { name: "workspace", path: &tree }])?;
+//! let roots = [Root { name: "workspace", path: &tree }];
+//! let manifest = store.take(draft, &roots, &Rules::none())?;
 //! store.restore(&manifest, "workspace", &copy)?;
 //! assert_eq!(std::fs::read_to_string(copy.join("file"))?, "text");
 //! # Ok(())
 //! # }
 //! ```
 
+mod budget;
 mod cache;
 mod changes;
 mod chunk;
@@ -40,6 +42,7 @@ mod diff;
 mod error;
 mod export;
 mod fault;
+mod git_index;
 mod import;
 mod index;
 mod ingest;
@@ -49,15 +52,21 @@ mod manifest;
 mod mark;
 mod member;
 mod pack;
+mod paths;
+mod patterns;
 mod pax;
 mod planting;
+mod preview;
 mod replace;
+mod repository;
 mod restore;
+mod rules;
 mod scan;
 mod seal;
 mod store;
 mod tree;
 mod verify;
+mod walk;
 mod write;
 mod xattr;
 
@@ -69,7 +78,9 @@ pub use export::Exported;
 pub use fault::ArchiveFault;
 pub use limits::ImportLimits;
 pub use manifest::{LeftOut, Manifest, Reason, RootRecord, Stats};
+pub use preview::Preview;
 pub use replace::Replaced;
 pub use restore::Restored;
+pub use rules::Rules;
 pub use store::{Draft, Root, Store};
 pub use verify::{Finding, Verified};

@@ -75,8 +75,29 @@ pub struct Stats {
 pub struct LeftOut {
     /// Where it is in the tree. Bytes that are not UTF-8 are replaced.
     pub path: String,
+    /// The path as it is, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exact: Option<Vec<u8>>,
     /// Why.
     pub reason: Reason,
+    /// The bytes in it, where they are known: of a folder that a rule leaves out, only in a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+impl LeftOut {
+    pub(crate) fn new(path: &[u8], reason: Reason) -> Self {
+        let (path, exact) = match str::from_utf8(path) {
+            Ok(path) => (path.to_owned(), None),
+            Err(_) => (String::from_utf8_lossy(path).into_owned(), Some(path.to_vec())),
+        };
+        Self { path, exact, reason, bytes: None }
+    }
+
+    /// Where it is in the tree, to the byte.
+    pub fn exact_path(&self) -> &[u8] {
+        self.exact.as_deref().unwrap_or(self.path.as_bytes())
+    }
 }
 
 /// Why a checkpoint does not have something, or not as it was at one moment.
@@ -97,6 +118,14 @@ pub enum Reason {
     Unreadable,
     /// It is there, and was being written to whenever it was read.
     ChangedWhileRead,
+    /// The settings name it.
+    Named,
+    /// Git ignores it.
+    GitIgnored,
+    /// An `.armorignore` names it.
+    ArmorIgnored,
+    /// It is longer than the settings say that a file may be.
+    TooLarge,
 }
 
 impl Reason {
@@ -112,6 +141,24 @@ impl Reason {
             Self::ChangedWhileRead => {
                 "it was being written to, and is kept as it was at some moment"
             }
+            Self::Named => "the settings leave it out",
+            Self::GitIgnored => "git ignores it",
+            Self::ArmorIgnored => "an .armorignore leaves it out",
+            Self::TooLarge => "it is longer than the settings say that a file may be",
+        }
+    }
+
+    /// Whether it is left out because somebody wants that. Restoring leaves it alone.
+    pub const fn is_rule(self) -> bool {
+        match self {
+            Self::Named | Self::GitIgnored | Self::ArmorIgnored | Self::TooLarge => true,
+            Self::Socket
+            | Self::Device
+            | Self::OtherFileSystem
+            | Self::Denied
+            | Self::PathTooLong
+            | Self::Unreadable
+            | Self::ChangedWhileRead => false,
         }
     }
 }

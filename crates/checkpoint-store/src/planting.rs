@@ -14,9 +14,9 @@ use crate::ingest::Ingest;
 use crate::limits::Budget;
 use crate::manifest::{RootRecord, Stats};
 use crate::pack::LARGEST;
-use crate::scan::join;
 use crate::seal;
 use crate::tree::{Entry, Kind, Meta, Tree};
+use crate::walk::join;
 
 /// What Linux lets a name and a path be, in bytes.
 const NAME: usize = 255;

@@ -27,8 +27,8 @@ use crate::error::{StoreError, io_error};
 use crate::index::Chunks;
 use crate::manifest::RootRecord;
 use crate::restore::Making;
-use crate::scan::{self, device, look_at};
 use crate::tree::{Entry, Kind, Piece};
+use crate::walk::{self, device, look_at};
 use crate::{seal, write};
 
 /// What was done to trees.
@@ -69,7 +69,7 @@ pub(crate) fn replace(
         make_folder(&place.join("removed"))?;
         let made = place.join("made");
         make_folder(&made)?;
-        let (root, made_root) = (scan::open(change.path)?, scan::open(&made)?);
+        let (root, made_root) = (walk::open(change.path)?, walk::open(&made)?);
         // Between two mounts nothing can be renamed, also where they are of one file system.
         let on = |file: &OwnedFd| {
             let stat = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
@@ -80,7 +80,7 @@ pub(crate) fn replace(
         {
             return Err(StoreError::OtherFileSystem { path: change.path.to_owned() });
         }
-        let plan = diff::plan(chunks, change.now, change.wanted)?;
+        let plan = diff::plan(chunks, change)?;
         let making = Making::new(chunks, made_root, change.path);
         plan.made.par_iter().enumerate().try_for_each(|(number, entry)| {
             let name = number.to_string().into_bytes();
@@ -149,9 +149,9 @@ fn carry_out(journal: &Journal, work: &Path) -> Result<(), StoreError> {
     for (number, (path, steps)) in journal.trees.iter().enumerate() {
         let place = work.join(number.to_string());
         let tree = InPlace {
-            root: scan::open(path)?,
-            made: scan::open(&place.join("made"))?,
-            removed: scan::open(&place.join("removed"))?,
+            root: walk::open(path)?,
+            made: walk::open(&place.join("made"))?,
+            removed: walk::open(&place.join("removed"))?,
         };
         for (number, step) in steps.iter().enumerate() {
             let done = tree.carry_out(step, number);
@@ -286,7 +286,7 @@ impl InPlace {
     }
 
     fn open(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        scan::open_below(&self.root, path, flags)
+        walk::open_below(&self.root, path, flags)
     }
 }
 

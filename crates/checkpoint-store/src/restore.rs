@@ -21,8 +21,8 @@ use rustix::io::Errno;
 use crate::error::{StoreError, io_error};
 use crate::index::Chunks;
 use crate::manifest::RootRecord;
-use crate::scan::{self, join};
 use crate::tree::{Entry, Kind, Meta, Piece, Tree};
+use crate::walk::{self, join};
 use crate::{ChunkId, write, xattr};
 
 /// What was restored.
@@ -70,7 +70,7 @@ pub(crate) fn restore(
     let above = write::above(place);
     let beside = tempfile::Builder::new().prefix(write::TEMPORARY).tempdir_in(above);
     let beside = beside.map_err(io_error("write in", above))?;
-    let making = Making::new(chunks, scan::open(beside.path())?, place);
+    let making = Making::new(chunks, walk::open(beside.path())?, place);
     let restored = making.make(record)?;
     fs::rename(beside.path(), place).map_err(io_error("put in place", place))?;
     // It is no longer there to be removed.
@@ -247,6 +247,13 @@ fn plan(chunks: &Chunks, root: ChunkId) -> Result<Plan, StoreError> {
         }
     }
     Ok(plan)
+}
+
+/// The paths of all that a tree has.
+pub(crate) fn paths(chunks: &Chunks, root: ChunkId) -> Result<Vec<Vec<u8>>, StoreError> {
+    let Plan { folders, files } = plan(chunks, root)?;
+    let folders = folders.into_iter().map(|(path, _)| path);
+    Ok(folders.chain(files.into_iter().map(|(path, _)| path)).collect())
 }
 
 /// What a folder has, as it was kept.

@@ -1,23 +1,14 @@
-//! Taking in a tree, as it is while others may be at work in it: every path is resolved below the
-//! tree's root without following a link, and what goes away or changes meanwhile is dealt with.
+//! Taking in a tree, as it is while others may be at work in it: what goes away or changes meanwhile is
+//! dealt with.
 //!
-//! First the folders are listed, a level at a time; then the files are read that are not known to be
-//! unchanged; then the folders become chunks, the deepest first. No step calls itself, so no tree is
-//! too deep.
+//! First the folders are listed; then the files are read that are not known to be unchanged; then the
+//! folders become chunks, the deepest first. No step calls itself, so no tree is too deep.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, readlinkat,
-    statx, syncfs,
-};
+use rustix::fs::{FileType, OFlags, Statx, readlinkat, syncfs};
 use rustix::io::Errno;
 
 use crate::cache::{Cache, Fingerprint, Known, unchanged};
@@ -26,6 +17,7 @@ use crate::ingest::{Ingest, IngestError};
 use crate::manifest::{LeftOut, Reason, RootRecord, Stats};
 use crate::pack::LARGEST;
 use crate::tree::{Entry, Kind, Meta, Moment, Piece, Tree, file_type};
+use crate::walk::{Below, Folder, Listed, Walk, join, look_at, open_below, why_left_out};
 use crate::{seal, xattr};
 
 /// How often a file is read again that changed while it was read.
@@ -34,8 +26,7 @@ const TRIES: usize = 3;
 /// A tree that is taken in.
 pub(crate) struct Scan<'a> {
     pub(crate) ingest: &'a Ingest<'a>,
-    pub(crate) root: OwnedFd,
-    pub(crate) path: &'a Path,
+    pub(crate) walk: Walk<'a>,
     pub(crate) cache: &'a Cache,
     /// What changed before is told apart from what changes from now on.
     pub(crate) since: Moment,
@@ -48,24 +39,6 @@ pub(crate) struct Scanned {
     pub(crate) known: Vec<(Vec<u8>, Vec<Known>)>,
 }
 
-/// A folder that was listed.
-struct Folder {
-    /// From the root on; empty for the root.
-    path: Vec<u8>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    files: Vec<Listed>,
-    /// The names of folders in it.
-    folders: Vec<(Vec<u8>, Statx)>,
-    left_out: Vec<LeftOut>,
-}
-
-struct Listed {
-    name: Vec<u8>,
-    stat: Statx,
-    /// None while it has to be read.
-    entry: Option<Entry>,
-}
-
 /// What reading a file gave.
 enum Read {
     /// It is as this entry says, and as the kernel told of it then.
@@ -76,30 +49,16 @@ enum Read {
     LeftOut(Reason),
 }
 
-/// Opens the folder that is the root of a tree.
-pub(crate) fn open(path: &Path) -> Result<OwnedFd, StoreError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(io_error("open", path))
-}
-
-/// All that is asked of the kernel about an open file or folder.
-pub(crate) fn look_at(file: impl AsFd) -> rustix::io::Result<Statx> {
-    statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
-}
-
-/// The number of a device.
-pub(crate) fn device(stat: &Statx) -> u64 {
-    u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor)
-}
-
 impl Scan<'_> {
     pub(crate) fn run(&self, name: &str) -> Result<Scanned, StoreError> {
-        let failed = |error: Errno| io_error("read", self.path)(error);
+        let Walk { root, path, .. } = &self.walk;
+        let failed = |error: Errno| io_error("read", *path)(error);
         // What is written through a mapping shows in no time as long as its page is not clean.
-        syncfs(&self.root).map_err(failed)?;
-        let stat = look_at(&self.root).map_err(failed)?;
-        let meta = Meta::of(&stat, xattr::of(&self.root).map_err(failed)?);
-        let mut folders = self.list(device(&stat))?;
+        syncfs(root).map_err(failed)?;
+        let stat = look_at(root).map_err(failed)?;
+        let meta = Meta::of(&stat, xattr::of(root).map_err(failed)?);
+        let mut folders = self.walk.list()?;
+        self.recall(&mut folders);
         let read = self.read(&mut folders)?;
         let record = self.plant(name, meta, &mut folders, read)?;
         let known =
@@ -107,97 +66,15 @@ impl Scan<'_> {
         Ok(Scanned { record, known: known.filter(|(_, files)| !files.is_empty()).collect() })
     }
 
-    /// Lists all folders, each behind the one that it is in.
-    fn list(&self, device: u64) -> Result<Vec<Folder>, StoreError> {
-        let mut all = Vec::new();
-        let mut level = vec![Vec::new()];
-        while !level.is_empty() {
-            let listed: Vec<_> = level
-                .into_par_iter()
-                .map(|path| self.list_one(path, device))
-                .collect::<Result<Vec<_>, _>>()?;
-            let listed = listed.into_iter().flatten();
-            let from = all.len();
-            all.extend(listed);
-            level = all[from..]
-                .iter()
-                .flat_map(|folder: &Folder| {
-                    folder.folders.iter().map(|(name, _)| join(&folder.path, name))
-                })
-                .collect();
-        }
-        Ok(all)
-    }
-
-    /// None for one that is gone.
-    fn list_one(&self, path: Vec<u8>, device: u64) -> Result<Option<Folder>, StoreError> {
-        let mut folder = Folder {
-            path,
-            xattrs: Vec::new(),
-            files: Vec::new(),
-            folders: Vec::new(),
-            left_out: Vec::new(),
-        };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let opened = match self.open_below(&folder.path, flags) {
-            Ok(opened) => opened,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-            Err(error) => {
-                let reason = why_left_out(error).ok_or_else(|| self.failed(&folder.path, error))?;
-                folder.left_out.push(left_out(&folder.path, reason));
-                return Ok(Some(folder));
+    /// Finds the files that are as they were when they were read before.
+    fn recall(&self, folders: &mut [Folder]) {
+        folders.par_iter_mut().for_each(|Folder { path, files, .. }| {
+            let known = self.cache.folder(path);
+            for file in files {
+                let entry = unchanged(known, &file.name, &Fingerprint::of(&file.stat));
+                file.entry = entry.filter(|entry| self.is_kept(entry)).cloned();
             }
-        };
-        let failed = |error: Errno| self.failed(&folder.path, error);
-        folder.xattrs = match xattr::of(&opened) {
-            Ok(xattrs) => xattrs,
-            Err(error) => {
-                let reason = why_left_out(error).ok_or_else(|| failed(error))?;
-                folder.left_out.push(left_out(&folder.path, reason));
-                return Ok(Some(folder));
-            }
-        };
-        let known = self.cache.folder(&folder.path);
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&opened).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(name.to_vec());
-            }
-        }
-        names.sort_unstable();
-        for name in names {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            let stat = match statx(&opened, name.as_slice(), flags, StatxFlags::BASIC_STATS) {
-                Err(Errno::NOENT) => continue,
-                Err(error) => {
-                    let path = join(&folder.path, &name);
-                    let reason = why_left_out(error).ok_or_else(|| self.failed(&path, error))?;
-                    folder.left_out.push(left_out(&path, reason));
-                    continue;
-                }
-                Ok(stat) => stat,
-            };
-            let reason = match file_type(&stat) {
-                _ if self::device(&stat) != device => Some(Reason::OtherFileSystem),
-                FileType::Socket => Some(Reason::Socket),
-                FileType::BlockDevice | FileType::CharacterDevice => Some(Reason::Device),
-                FileType::Directory => {
-                    folder.folders.push((name, stat));
-                    continue;
-                }
-                _ => None,
-            };
-            if let Some(reason) = reason {
-                folder.left_out.push(left_out(&join(&folder.path, &name), reason));
-                continue;
-            }
-            let entry = unchanged(known, &name, &Fingerprint::of(&stat)).cloned();
-            let entry = entry.filter(|entry| self.is_kept(entry));
-            folder.files.push(Listed { name, stat, entry });
-        }
-        Ok(Some(folder))
+        });
     }
 
     /// Whether all that a file was made of is still in the store.
@@ -230,10 +107,10 @@ impl Scan<'_> {
                     file.entry = Some(entry);
                     file.stat = stat;
                     unsettle(&mut file.stat);
-                    Some(left_out(&path, Reason::ChangedWhileRead))
+                    Some(LeftOut::new(&path, Reason::ChangedWhileRead))
                 }
                 Read::Gone => None,
-                Read::LeftOut(reason) => Some(left_out(&path, reason)),
+                Read::LeftOut(reason) => Some(LeftOut::new(&path, reason)),
             })
         });
         let told: Vec<Option<LeftOut>> = told.collect::<Result<_, StoreError>>()?;
@@ -248,12 +125,13 @@ impl Scan<'_> {
         let name = file.name.clone();
         let gone = |error| match error {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => Ok(Read::Gone),
-            error => why_left_out(error).map(Read::LeftOut).ok_or_else(|| self.failed(path, error)),
+            error => {
+                why_left_out(error).map(Read::LeftOut).ok_or_else(|| self.walk.failed(path, error))
+            }
         };
         let kind = match file_type(&file.stat) {
             // By the link itself: no folder above it may be one.
-            FileType::Symlink => match self
-                .open_below(path, OFlags::PATH)
+            FileType::Symlink => match open_below(self.walk.root, path, OFlags::PATH)
                 .and_then(|link| readlinkat(link, "", Vec::new()))
             {
                 Ok(target) => Kind::Link { target: target.into_bytes() },
@@ -272,17 +150,18 @@ impl Scan<'_> {
         let mut last = None;
         for _ in 0..TRIES {
             // Not to be held up by a pipe that has taken its place.
-            let opened = match self.open_below(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            let opened = match open_below(self.walk.root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
                 Ok(opened) => File::from(opened),
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {
                     return Ok(Read::Gone);
                 }
                 Err(error) => {
-                    let reason = why_left_out(error).ok_or_else(|| self.failed(path, error))?;
+                    let reason =
+                        why_left_out(error).ok_or_else(|| self.walk.failed(path, error))?;
                     return Ok(Read::LeftOut(reason));
                 }
             };
-            let failed = |error: Errno| self.failed(path, error);
+            let failed = |error: Errno| self.walk.failed(path, error);
             let before = look_at(&opened).map_err(failed)?;
             if file_type(&before) != FileType::RegularFile {
                 return Ok(Read::Gone);
@@ -304,7 +183,7 @@ impl Scan<'_> {
                     return Ok(Read::LeftOut(Reason::Unreadable));
                 }
                 Err(IngestError::Read(error)) => {
-                    return Err(io_error("read", self.below(path))(error));
+                    return Err(io_error("read", self.walk.below(path))(error));
                 }
             };
             let after = look_at(&opened).map_err(failed)?;
@@ -336,7 +215,7 @@ impl Scan<'_> {
             left_out.append(&mut folder.left_out);
             let mut entries: Vec<Entry> =
                 folder.files.iter().filter_map(|file| file.entry.clone()).collect();
-            for (name, stat) in std::mem::take(&mut folder.folders) {
+            for Below { name, stat, .. } in std::mem::take(&mut folder.folders) {
                 // One that is gone has none.
                 if let Some((tree, xattrs)) = trees.remove(&join(&folder.path, &name)) {
                     stats.folders += 1;
@@ -347,9 +226,9 @@ impl Scan<'_> {
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             stats.files += folder.files.len() as u64;
             stats.bytes += entries.iter().map(size).sum::<u64>();
-            let encoded = seal::encode(&Tree { entries }, self.path)?;
+            let encoded = seal::encode(&Tree { entries }, self.walk.path)?;
             if encoded.len() > LARGEST as usize {
-                return Err(StoreError::FolderTooLarge { path: self.below(&folder.path) });
+                return Err(StoreError::FolderTooLarge { path: self.walk.below(&folder.path) });
             }
             let tree = self.ingest.chunk(&encoded)?;
             trees.insert(folder.path.clone(), (tree, std::mem::take(&mut folder.xattrs)));
@@ -357,60 +236,9 @@ impl Scan<'_> {
         left_out.sort_by(|a, b| a.path.cmp(&b.path));
         // The root was open: it is there.
         let tree = trees.remove([].as_slice());
-        let (tree, _) = tree.ok_or_else(|| self.failed(b"", Errno::NOENT))?;
+        let (tree, _) = tree.ok_or_else(|| self.walk.failed(b"", Errno::NOENT))?;
         Ok(RootRecord { name: name.to_owned(), tree, meta, stats, links: links(folders), left_out })
     }
-
-    fn open_below(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        open_below(&self.root, path, flags)
-    }
-
-    fn below(&self, path: &[u8]) -> PathBuf {
-        self.path.join(OsStr::from_bytes(path))
-    }
-
-    fn failed(&self, path: &[u8], error: Errno) -> StoreError {
-        io_error("read", self.below(path))(io::Error::from(error))
-    }
-}
-
-/// Opens something of a tree, by no link and on no other file system.
-pub(crate) fn open_below(
-    root: &OwnedFd,
-    path: &[u8],
-    flags: OFlags,
-) -> rustix::io::Result<OwnedFd> {
-    let path = if path.is_empty() { b"." } else { path };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    loop {
-        match openat2(root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::INTR) => {}
-            opened => return opened,
-        }
-    }
-}
-
-/// Whether a tree can be a checkpoint without what the kernel says that of.
-fn why_left_out(error: Errno) -> Option<Reason> {
-    match error {
-        Errno::ACCESS | Errno::PERM => Some(Reason::Denied),
-        Errno::NAMETOOLONG => Some(Reason::PathTooLong),
-        Errno::XDEV => Some(Reason::OtherFileSystem),
-        // A process holds a lease on it, the disk fails there, or its attributes are more than can be
-        // asked for.
-        Errno::AGAIN | Errno::IO | Errno::TOOBIG => Some(Reason::Unreadable),
-        _ => None,
-    }
-}
-
-fn left_out(path: &[u8], reason: Reason) -> LeftOut {
-    LeftOut { path: String::from_utf8_lossy(path).into_owned(), reason }
-}
-
-/// The path of something in a folder.
-pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
 }
 
 const fn size(entry: &Entry) -> u64 {

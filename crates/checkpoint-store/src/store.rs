@@ -24,11 +24,14 @@ use crate::limits::{Budget, ImportLimits};
 use crate::lock::StoreLock;
 use crate::manifest::{self, Manifest, RootRecord};
 use crate::mark::Needed;
+use crate::preview::{self, Preview};
 use crate::replace::{self, Change, Replaced};
 use crate::restore::{self, Restored};
-use crate::scan::{self, Scan, device, look_at};
+use crate::rules::{Before, Judge, Rules};
+use crate::scan::Scan;
 use crate::tree::Moment;
 use crate::verify::{self, Finding, Verified};
+use crate::walk::{self, Walk, device, look_at};
 use crate::write;
 
 /// How far behind the clock a file system may note a change, in nanoseconds. It notes the time of the
@@ -91,20 +94,64 @@ impl Store {
         Ok(Self { root })
     }
 
-    /// Takes a checkpoint. When it comes back, the checkpoint survives the loss of power; before that,
-    /// there is none. It works as long as the trees are read, on all processors.
+    /// Takes a checkpoint, without what the rules leave out. When it comes back, the checkpoint survives
+    /// the loss of power; before that, there is none. It works as long as the trees are read, on all processors.
     ///
     /// # Errors
     /// When a tree cannot be read, or the store cannot be written to. What cannot be read of a tree for a
     /// reason of its own is left out, and told of in the manifest.
-    pub fn take(&self, draft: Draft, roots: &[Root<'_>]) -> Result<Manifest, StoreError> {
+    pub fn take(
+        &self,
+        draft: Draft,
+        roots: &[Root<'_>],
+        rules: &Rules,
+    ) -> Result<Manifest, StoreError> {
+        self.take_all(draft, roots, rules, None)
+    }
+
+    /// Takes the checkpoint of trees that are about to become those of another one ([`Self::replace`]).
+    /// What that has is taken in, whatever the rules say, since it will be replaced; what rules left out
+    /// of that is left out, unless git tracks it, since it will stay.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; and when the other checkpoint cannot be read.
+    pub fn take_before(
+        &self,
+        draft: Draft,
+        roots: &[Root<'_>],
+        rules: &Rules,
+        wanted: &Manifest,
+    ) -> Result<Manifest, StoreError> {
+        self.take_all(draft, roots, rules, Some(wanted))
+    }
+
+    /// What a checkpoint would have and leave out. Nothing is written, and no content is read.
+    ///
+    /// # Errors
+    /// When a tree cannot be listed.
+    pub fn preview(&self, roots: &[Root<'_>], rules: &Rules) -> Result<Vec<Preview>, StoreError> {
+        roots.iter().map(|root| preview::preview(*root, rules)).collect()
+    }
+
+    fn take_all(
+        &self,
+        draft: Draft,
+        roots: &[Root<'_>],
+        rules: &Rules,
+        wanted: Option<&Manifest>,
+    ) -> Result<Manifest, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
+        let befores = match wanted {
+            Some(wanted) => self.befores(wanted, roots)?,
+            None => roots.iter().map(|_| None).collect(),
+        };
         let index = self.index()?;
         let ingest = Ingest::new(&self.root, &index);
         let mut records = Vec::new();
         let mut known = Vec::new();
-        for root in roots {
-            let (record, of_root) = self.scan(&ingest, &draft.task, *root)?;
+        for (root, before) in roots.iter().zip(&befores) {
+            let scanning = self.scan(&ingest, &draft.task, *root, rules, before.as_ref());
+            let (record, of_root) = scanning?;
             records.push(record);
             known.push(of_root);
         }
@@ -119,20 +166,38 @@ impl Store {
         Ok(manifest)
     }
 
+    /// What a checkpoint has of each tree. One that it does not have will stay.
+    fn befores(
+        &self,
+        wanted: &Manifest,
+        roots: &[Root<'_>],
+    ) -> Result<Vec<Option<Before>>, StoreError> {
+        let chunks = Chunks::new(self.index()?, &self.root);
+        let of = |root: &Root<'_>| {
+            let record = wanted.root(root.name).ok();
+            record.map(|record| Before::read(&chunks, record)).transpose()
+        };
+        roots.iter().map(of).collect()
+    }
+
     fn scan(
         &self,
         ingest: &Ingest<'_>,
         task: &TaskId,
         Root { name, path }: Root<'_>,
+        rules: &Rules,
+        before: Option<&Before>,
     ) -> Result<(RootRecord, Fresh), StoreError> {
-        let root = scan::open(path)?;
+        let root = walk::open(path)?;
         let device = device(&look_at(&root).map_err(io_error("look at", path))?);
         let file = caches(&self.root, task).join(name);
         let cache = Cache::load(&file, device);
-        let before = ingest.added();
-        let scan = Scan { ingest, root, path, cache: &cache, since: before_the_last_tick() };
+        let added = ingest.added();
+        let judge = Judge::new(&root, rules, before)?;
+        let walk = Walk { root: &root, path, device, judge };
+        let scan = Scan { ingest, walk, cache: &cache, since: before_the_last_tick() };
         let mut scanned = scan.run(name)?;
-        scanned.record.stats.bytes_added = ingest.added() - before;
+        scanned.record.stats.bytes_added = ingest.added() - added;
         Ok((scanned.record, Fresh { path: file, device, folders: scanned.known }))
     }
 
@@ -151,8 +216,8 @@ impl Store {
         changes::between(&chunks, from.root(root)?, to.root(root)?)
     }
 
-    /// In what a checkpoint's tree differs from what is there now. What is new of that comes into the
-    /// store, and is given back the next time.
+    /// In what a checkpoint's tree differs from what is there now, but for what the rules leave out. What
+    /// is new of that comes into the store, and is given back the next time.
     ///
     /// # Errors
     /// When the checkpoint has no such tree, something of it is missing, or what is there cannot be read.
@@ -160,12 +225,14 @@ impl Store {
         &self,
         from: &Manifest,
         now: Root<'_>,
+        rules: &Rules,
     ) -> Result<Vec<Difference>, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
         let record = from.root(now.name)?;
         let index = self.index()?;
+        let before = Before::read(&Chunks::new(self.index()?, &self.root), record)?;
         let ingest = Ingest::new(&self.root, &index);
-        let (there, _) = self.scan(&ingest, &from.task, now)?;
+        let (there, _) = self.scan(&ingest, &from.task, now, rules, Some(&before))?;
         ingest.finish()?;
         self.note_due()?;
         changes::between(&Chunks::new(self.index()?, &self.root), record, &there)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use armor_checkpoint_store::{Difference, Finding};
+use armor_checkpoint_store::{Difference, Finding, Preview};
 use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::error::chain;
 use armor_lifecycle::{Pruned, TakeCheckpoint};
@@ -31,6 +31,11 @@ pub(crate) const CREATE: Command = Command {
             help: "What to call it; one with a name stays until it is removed by hand",
         },
         Argument { name: "pin", kind: Kind::Flag, help: "Let it stay until it is unpinned" },
+        Argument {
+            name: "dry-run",
+            kind: Kind::Flag,
+            help: "Only say what would be in it, and what would be left out, by which rule",
+        },
     ],
     run: Run::Open(|call| create(call).boxed()),
 };
@@ -156,6 +161,9 @@ pub(crate) const VERIFY: Command = Command {
 };
 
 async fn create(call: Call) -> Result<Outcome, CommandError> {
+    if call.arguments.has("dry-run") {
+        return preview(&call).await;
+    }
     let name = call.arguments.get("name").map(str::parse).transpose()?;
     let task = call.arguments.required("task")?;
     let take = TakeCheckpoint { name, pinned: call.arguments.has("pin") };
@@ -174,6 +182,21 @@ async fn create(call: Call) -> Result<Outcome, CommandError> {
         stats.bytes_added,
     );
     Outcome::well(&CheckpointDetails::of(&checkpoint, &manifest), text)
+}
+
+async fn preview(call: &Call) -> Result<Outcome, CommandError> {
+    let task = call.arguments.required("task")?;
+    let previews = call.context.lifecycle.preview_checkpoint(task).await?;
+    let mut lines = Vec::new();
+    for Preview { root, files, folders, bytes, left_out } in &previews {
+        lines.push(format!("{root:<11} {files} files, {folders} folders, {bytes} bytes"));
+        lines.extend(left_out.iter().map(|out| {
+            let bytes = out.bytes.map_or_else(String::new, |bytes| format!(", {bytes} bytes"));
+            let path = out.path.escape_debug();
+            format!("            left out: {path} ({}{bytes})", out.reason.as_str())
+        }));
+    }
+    Outcome::well(&json!({ "trees": previews }), lines.join("\n"))
 }
 
 async fn list(call: Call) -> Result<Outcome, CommandError> {

@@ -471,3 +471,53 @@ fn a_checkpoint_goes_out_as_an_archive_and_comes_in_again() {
     assert_eq!(refused(&home, &missing, 1), "storage.failed");
     assert_eq!(json(&home, &["checkpoint", "list", "another"]), before);
 }
+
+// R23, R24: what is left out can be seen and changed, never is what git tracks, and stays when files
+// become those of a checkpoint.
+#[test]
+fn what_is_left_out_is_shown_and_stays_as_it_is() {
+    let home = Home::new();
+    let workspace = task(&home);
+    let write = |path: &str, bytes: usize| {
+        let path = workspace.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![b'x'; bytes]).unwrap();
+    };
+    write("work", 10);
+    write("node_modules/package/index.js", 1000);
+    write("notes/draft.tmp", 20);
+    fs::write(workspace.join(".armorignore"), "*.tmp\n").unwrap();
+    let trees = json(&home, &["checkpoint", "create", "a task", "--dry-run"])["trees"].clone();
+    let left_out = |trees: &Value| -> Vec<(String, String, u64)> {
+        let left_out = trees[0]["left_out"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let one = |out: &Value| (text(&out["path"]), text(&out["reason"]), out["bytes"].as_u64());
+        left_out.map(one).map(|(path, reason, bytes)| (path, reason, bytes.unwrap())).collect()
+    };
+    let expected = [
+        ("node_modules".to_owned(), "named".to_owned(), 1000),
+        ("notes/draft.tmp".to_owned(), "armor_ignored".to_owned(), 20),
+    ];
+    assert_eq!(left_out(&trees), expected, "{trees}");
+    assert!(ids(&home).is_empty(), "nothing is taken");
+
+    let taken = json(&home, &["checkpoint", "create", "a task", "--name", "one"]);
+    assert_eq!(taken["left_out"].as_array().unwrap().len(), 2);
+    write("work", 11);
+    write("node_modules/package/more.js", 5);
+    assert_eq!(
+        json(&home, &["checkpoint", "diff", "a task", "one"])["differences"],
+        json!([{ "path": "work", "change": "modified" }])
+    );
+    json(&home, &["checkpoint", "restore", "a task", "one", "--force"]);
+    assert_eq!(fs::read(workspace.join("work")).unwrap().len(), 10);
+    for stays in
+        ["node_modules/package/more.js", "node_modules/package/index.js", "notes/draft.tmp"]
+    {
+        assert!(workspace.join(stays).exists(), "{stays}");
+    }
+    // By the settings, everything is in it.
+    let all = ["--set", "checkpoint.leave_out="];
+    let trees = json(&home, &[&["checkpoint", "create", "a task", "--dry-run"][..], &all].concat());
+    assert_eq!(left_out(&trees["trees"]).len(), 1);
+}

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use armor_checkpoint_store::{Draft, Manifest, Root, Store};
+use armor_checkpoint_store::{Draft, Manifest, Root, Rules, Store};
 use armor_core::checkpoint::CheckpointCause;
 use armor_core::id::{IdSource, RandomIds, TaskId};
 use armor_core::time::{Clock, SystemClock};
@@ -74,7 +74,8 @@ impl Place {
             parent: None,
             state: serde_json::Value::Null,
         };
-        Ok(store.take(draft, &[Root { name: WORKSPACE, path: self.tree.path() }])?)
+        let roots = [Root { name: WORKSPACE, path: self.tree.path() }];
+        Ok(store.take(draft, &roots, &Rules::none())?)
     }
 
     /// The first checkpoint of all, into an empty store.

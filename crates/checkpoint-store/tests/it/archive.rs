@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use armor_checkpoint_store::{ArchiveFault, Draft, ImportLimits, Manifest, Root, StoreError};
+use armor_checkpoint_store::{
+    ArchiveFault, Draft, ImportLimits, Manifest, Root, Rules, StoreError,
+};
 use armor_core::checkpoint::CheckpointCause;
 use armor_core::sandbox::UserIds;
 use armor_core::time::Timestamp;
@@ -81,7 +83,7 @@ fn an_archive_says_what_it_is_of_and_is_always_the_same() {
     fs::write(place.path("memory/note"), "remember").unwrap();
     let (tree, memory) = (place.tree(), place.path("memory"));
     let roots = [Root { name: "workspace", path: &tree }, Root { name: "memory", path: &memory }];
-    let manifest = place.store.take(draft(), &roots).unwrap();
+    let manifest = place.store.take(draft(), &roots, &Rules::none()).unwrap();
     let mut archive = Vec::new();
     let exported = place.store.export(&manifest, &mut archive).unwrap();
     assert_eq!((exported.files, exported.folders, exported.bytes), (2, 0, 12));

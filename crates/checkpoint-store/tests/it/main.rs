@@ -11,4 +11,6 @@ mod plot;
 mod raw;
 mod replace;
 mod round_trip;
+mod rules;
+mod rules_in_place;
 mod support;

@@ -34,7 +34,7 @@ fn inodes(root: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     found
 }
 
-fn replace(place: &Place, now: &Manifest, wanted: &Manifest) -> u64 {
+pub(crate) fn replace(place: &Place, now: &Manifest, wanted: &Manifest) -> u64 {
     let roots = [Root { name: "workspace", path: &place.tree() }];
     let work = place.path("work");
     let changed = place.store.replace(now, wanted, &roots, &work).unwrap().changed;

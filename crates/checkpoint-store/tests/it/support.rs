@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use armor_checkpoint_store::{Draft, Manifest, Root, Store};
+use armor_checkpoint_store::{Draft, Manifest, Root, Rules, Store};
 use armor_core::checkpoint::CheckpointCause;
 use armor_core::id::TaskId;
 use armor_core::time::Timestamp;
@@ -42,10 +42,20 @@ impl Place {
         "a-task".parse().unwrap()
     }
 
-    /// Takes a checkpoint of the tree.
+    /// Takes a checkpoint of the whole tree.
     pub(crate) fn take(&self) -> Manifest {
+        self.take_by(&Rules::none())
+    }
+
+    /// Takes a checkpoint of the tree without what rules leave out.
+    pub(crate) fn take_by(&self, rules: &Rules) -> Manifest {
+        let roots = [Root { name: "workspace", path: &self.tree() }];
+        self.store.take(self.draft(), &roots, rules).unwrap()
+    }
+
+    pub(crate) fn draft(&self) -> Draft {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
-        let draft = Draft {
+        Draft {
             id: format!("number-{number}").parse().unwrap(),
             task: Self::task(),
             name: None,
@@ -53,8 +63,7 @@ impl Place {
             at: Timestamp::from_micros(i64::from(number)),
             parent: None,
             state: serde_json::json!({ "status": "running" }),
-        };
-        self.store.take(draft, &[Root { name: "workspace", path: &self.tree() }]).unwrap()
+        }
     }
 
     /// Makes a checkpoint's tree again, and gives where.

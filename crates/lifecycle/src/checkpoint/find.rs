@@ -70,11 +70,12 @@ impl Lifecycle {
         // A restoration that was killed is no state to compare with.
         let _lock = self.parts.folders.lock(&task.id).await?;
         self.finish_restoration(&task.id).await?;
-        let roots = self.roots(&task);
+        let (roots, rules) = (self.roots(&task), self.rules());
         self.with_store(move |store| {
             let workspace = roots.iter().find(|(name, _)| *name == WORKSPACE);
             let workspace = workspace.map(|(name, path)| Root { name, path });
-            workspace.map_or(Ok(Vec::new()), |workspace| store.differences_now(&from, workspace))
+            let now = |workspace| store.differences_now(&from, workspace, &rules);
+            workspace.map_or(Ok(Vec::new()), now)
         })
         .await
     }

@@ -18,7 +18,7 @@ use armor_core::task::{Folder, Task, TaskStatus};
 use armor_persistence::StorageError;
 use serde::{Deserialize, Serialize};
 
-use super::take::{TakeCheckpoint, WORKSPACE};
+use super::take::WORKSPACE;
 use crate::{Lifecycle, LifecycleError};
 
 /// The file that says what is restored, beside what the store has there.
@@ -117,12 +117,11 @@ impl Lifecycle {
         if let Some(sandbox) = &note.sandbox {
             self.parts.runtime.pause(sandbox).await?;
         }
-        let taking =
-            self.take_checkpoint(task, TakeCheckpoint::default(), CheckpointCause::BeforeRestore);
-        let (_, safety) = taking.await?;
-        // Sockets and devices mean nothing behind their time.
-        let lost =
-            safety.left_out().find(|out| !matches!(out.reason, Reason::Socket | Reason::Device));
+        let safety = self.take_safety(task, &to).await?;
+        // Sockets and devices mean nothing behind their time; what rules leave out stays as it is.
+        let lost = safety.left_out().find(|out| {
+            !out.reason.is_rule() && !matches!(out.reason, Reason::Socket | Reason::Device)
+        });
         if let Some(lost) = lost {
             return Err(LifecycleError::NotAllKept {
                 path: lost.path.clone(),
@@ -145,6 +144,18 @@ impl Lifecycle {
         self.note_restored(&task.id, &note, changed).await?;
         self.let_go(&task.id, &note).await?;
         Ok(Restoration { to, safety, changed })
+    }
+
+    /// Takes a checkpoint of all that restoring another one may replace.
+    async fn take_safety(&self, task: &Task, to: &Manifest) -> Result<Manifest, LifecycleError> {
+        let draft = self.draft(task, None, CheckpointCause::BeforeRestore).await?;
+        let (roots, rules, wanted) = (self.roots(task), self.rules(), to.clone());
+        let taking = self.with_store(move |store| {
+            let roots: Vec<_> =
+                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
+            store.take_before(draft, &roots, &rules, &wanted)
+        });
+        Ok(self.note_taken(taking.await?, false).await?.1)
     }
 
     fn write_note(&self, task: &TaskId, note: &Note) -> Result<(), LifecycleError> {

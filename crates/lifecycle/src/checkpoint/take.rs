@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use armor_checkpoint_store::{Draft, Manifest, Root, Store, StoreError};
+use armor_checkpoint_store::{Draft, Manifest, Preview, Root, Rules, Store, StoreError};
 use armor_core::checkpoint::{Checkpoint, CheckpointCause, CheckpointName};
 use armor_core::task::{Folder, Task};
 use armor_persistence::StorageError;
@@ -65,13 +65,36 @@ impl Lifecycle {
         cause: CheckpointCause,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
         let draft = self.draft(task, take.name, cause).await?;
-        let roots = self.roots(task);
+        let (roots, rules) = (self.roots(task), self.rules());
         let taking = self.with_store(move |store| {
             let roots: Vec<_> =
                 roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
-            store.take(draft, &roots)
+            store.take(draft, &roots, &rules)
         });
         self.note_taken(taking.await?, take.pinned).await
+    }
+
+    /// What a checkpoint of the task would have now, and what it would leave out. Nothing is written.
+    ///
+    /// # Errors
+    /// When the task has no files yet, or they cannot be listed.
+    pub async fn preview_checkpoint(
+        &self,
+        reference: &str,
+    ) -> Result<Vec<Preview>, LifecycleError> {
+        let task = self.resolve(reference).await?;
+        let (roots, rules) = (self.roots(&task), self.rules());
+        self.with_store(move |store| {
+            let roots: Vec<_> =
+                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
+            store.preview(&roots, &rules)
+        })
+        .await
+    }
+
+    /// What checkpoints leave out.
+    pub(super) fn rules(&self) -> Rules {
+        Rules::from(&self.settings.checkpoint)
     }
 
     /// What a checkpoint of the task is to be, that nobody has refused so far.
