@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -74,110 +75,222 @@ struct Work {
     changed: u64,
 }
 
-/// Compares a tree as it is with one as it is to be.
-pub(crate) fn plan(
-    chunks: &Chunks,
-    Change { path: place, now, wanted }: &Change<'_>,
-) -> Result<Plan, StoreError> {
-    let (links_now, links) = (groups(&now.links), groups(&wanted.links));
-    let is_same_file = |path: &[u8]| links_now.get(path) == links.get(path);
-    let is_linked = |path: &[u8]| links_now.contains_key(path) || links.contains_key(path);
-
-    let mut work = Work::default();
-    work.kept.insert(Vec::new(), wanted.meta.clone());
-    if now.meta != wanted.meta {
-        work.given.push((Vec::new(), wanted.meta.clone()));
-        work.changed += 1;
+/// Compares a tree as it is with one as it is to be; of both the part at one path, where one is named.
+pub(crate) fn plan(chunks: &Chunks, change: &Change<'_>) -> Result<Plan, StoreError> {
+    let Change { path: place, now, wanted, only } = change;
+    let within =
+        |group: &&Vec<Vec<u8>>| only.is_none_or(|only| group.iter().all(|path| is_in(path, only)));
+    let links: Vec<_> = wanted.links.iter().filter(within).cloned().collect();
+    let mut comparison = Comparison::new(chunks, place, now, &links, wanted, *only);
+    let mut waiting =
+        vec![Pair { folder: Vec::new(), there: Some(now.tree), wanted: Some(wanted.tree) }];
+    while let Some(pair) = waiting.pop() {
+        comparison.compare(pair, &mut waiting)?;
     }
-    // Where names of one file differ, the trees say nothing of it.
-    let differing = links_now.keys().chain(links.keys()).filter(|path| !is_same_file(path));
-    let differing: Paths = differing.map(|path| path.to_vec()).collect();
-    // What rules left out stays as it is: nothing else has it.
-    let (unknown, stays) = (by_rule(now), by_rule(wanted));
-    let in_the_way =
-        |path: &[u8]| StoreError::InTheWay { path: place.join(OsStr::from_bytes(path)) };
-    let mut waiting = vec![(Vec::new(), Some(now.tree), Some(wanted.tree))];
-    while let Some((folder, there, wanted)) = waiting.pop() {
-        if there == wanted && !differing.reach_into(&folder) {
-            continue;
+    Ok(comparison.work.in_order(&links))
+}
+
+/// A folder as it is, and as it is to be.
+struct Pair {
+    folder: Vec<u8>,
+    there: Option<ChunkId>,
+    wanted: Option<ChunkId>,
+}
+
+/// What has to be known of two trees, and what is to be done so far.
+struct Comparison<'a> {
+    chunks: &'a Chunks,
+    place: &'a Path,
+    links_now: BTreeMap<&'a [u8], &'a Vec<Vec<u8>>>,
+    links: BTreeMap<&'a [u8], &'a Vec<Vec<u8>>>,
+    /// Where names of one file differ, of which the trees say nothing.
+    differing: Paths,
+    /// What rules left out of the tree as it is, and of the one that it is to be. It stays as it is:
+    /// nothing else has it.
+    unknown: Paths,
+    stays: Paths,
+    /// The one path that counts, if not all do.
+    only: Option<&'a [u8]>,
+    work: Work,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        chunks: &'a Chunks,
+        place: &'a Path,
+        now: &'a RootRecord,
+        links: &'a [Vec<Vec<u8>>],
+        wanted: &RootRecord,
+        only: Option<&'a [u8]>,
+    ) -> Self {
+        let (links_now, links) = (groups(&now.links), groups(links));
+        let names = links_now.keys().chain(links.keys());
+        let differing = names.filter(|path| links_now.get(*path) != links.get(*path));
+        let differing = differing.map(|path| path.to_vec()).collect();
+        let mut work = Work::default();
+        if only.is_some() {
+            work.kept.insert(Vec::new(), now.meta.clone());
+        } else {
+            work.kept.insert(Vec::new(), wanted.meta.clone());
+            if now.meta != wanted.meta {
+                work.given.push((Vec::new(), wanted.meta.clone()));
+                work.changed += 1;
+            }
         }
-        let read = |id: Option<ChunkId>| id.map(|id| tree(chunks, &id)).transpose();
-        let there = read(there)?.unwrap_or_default();
+        let (unknown, stays) = (by_rule(now), by_rule(wanted));
+        Self { chunks, place, links_now, links, differing, unknown, stays, only, work }
+    }
+
+    /// Compares a folder; those in it wait.
+    fn compare(&mut self, pair: Pair, waiting: &mut Vec<Pair>) -> Result<(), StoreError> {
+        let Pair { folder, there, wanted } = pair;
+        if there == wanted && !self.differing.reach_into(&folder) {
+            return Ok(());
+        }
+        let read = |id: Option<ChunkId>| id.map(|id| tree(self.chunks, &id)).transpose();
+        let (there, wanted) = (read(there)?.unwrap_or_default(), read(wanted)?.unwrap_or_default());
         let mut there: BTreeMap<_, _> =
             there.entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
-        for entry in read(wanted)?.unwrap_or_default().entries {
+        for entry in wanted.entries {
             let path = join(&folder, &entry.name);
             let before = there.remove(&entry.name);
-            let would_go = if before.is_some() {
-                !entry.is_folder() && unknown.reach_into(&path)
-            } else {
-                unknown.contains(&path)
-            };
-            if would_go {
-                return Err(in_the_way(&path));
-            }
-            if let Kind::Folder { tree } = entry.kind {
-                match before {
-                    Some(Entry { kind: Kind::Folder { tree: before }, meta, .. }) => {
-                        if meta != entry.meta {
-                            work.changed += 1;
-                            work.opened.insert(path.clone());
-                            work.given.push((path.clone(), entry.meta.clone()));
-                        }
-                        work.kept.insert(path.clone(), entry.meta);
-                        waiting.push((path, Some(before), Some(tree)));
-                    }
-                    before => {
-                        work.change(&folder);
-                        if let Some(before) = before {
-                            work.remove(path.clone(), &before);
-                        }
-                        work.folders.push(path.clone());
-                        work.given.push((path.clone(), entry.meta));
-                        waiting.push((path, None, Some(tree)));
-                    }
-                }
-                continue;
-            }
-            match before {
-                Some(before) if before == entry && is_same_file(&path) => {}
-                Some(before)
-                    if before.kind == entry.kind
-                        && !is_linked(&path)
-                        && matches!(entry.kind, Kind::File { .. })
-                        && before.meta.mode & OWNER_READS != 0 =>
-                {
-                    work.changed += 1;
-                    work.given.push((path, entry.meta));
-                }
-                before => {
-                    work.change(&folder);
-                    if let Some(before) = before.filter(Entry::is_folder) {
-                        work.remove(path.clone(), &before);
-                    }
-                    work.placed.push((path, entry));
-                }
+            if self.counts(&path) {
+                self.comes(&folder, path, before, entry, waiting)?;
             }
         }
         for (name, before) in there {
             let path = join(&folder, &name);
-            if stays.contains(&path) {
-                continue;
+            if self.counts(&path) {
+                self.goes(&folder, path, before, waiting);
             }
-            match before.kind {
-                // Only what is known in it goes.
-                Kind::Folder { tree } if unknown.reach_into(&path) || stays.reach_into(&path) => {
-                    work.kept.insert(path.clone(), before.meta);
-                    waiting.push((path, Some(tree), None));
+        }
+        Ok(())
+    }
+
+    /// Whether something is the path that counts, in it, or above it.
+    fn counts(&self, path: &[u8]) -> bool {
+        self.only.is_none_or(|only| is_in(path, only) || is_in(only, path))
+    }
+
+    /// Whether a folder is above the path that counts, and so stays as it is itself.
+    fn is_above(&self, path: &[u8]) -> bool {
+        self.only.is_some_and(|only| only != path && is_in(only, path))
+    }
+
+    /// Something is to be as `entry` says.
+    fn comes(
+        &mut self,
+        folder: &[u8],
+        path: Vec<u8>,
+        before: Option<Entry>,
+        entry: Entry,
+        waiting: &mut Vec<Pair>,
+    ) -> Result<(), StoreError> {
+        let would_go = if before.is_some() {
+            !entry.is_folder() && self.unknown.reach_into(&path)
+        } else {
+            self.unknown.contains(&path)
+        };
+        if would_go {
+            return Err(StoreError::InTheWay { path: self.place.join(OsStr::from_bytes(&path)) });
+        }
+        match entry.kind {
+            Kind::Folder { tree } => {
+                self.folder_comes(folder, path, before, entry.meta, tree, waiting);
+            }
+            _ => self.file_comes(folder, path, before, entry),
+        }
+        Ok(())
+    }
+
+    fn folder_comes(
+        &mut self,
+        folder: &[u8],
+        path: Vec<u8>,
+        before: Option<Entry>,
+        wanted: Meta,
+        tree: ChunkId,
+        waiting: &mut Vec<Pair>,
+    ) {
+        let is_above = self.is_above(&path);
+        let work = &mut self.work;
+        let there = match before {
+            Some(Entry { kind: Kind::Folder { tree: before }, meta, .. }) => {
+                if is_above {
+                    work.kept.insert(path.clone(), meta);
+                } else {
+                    if meta != wanted {
+                        work.changed += 1;
+                        work.opened.insert(path.clone());
+                        work.given.push((path.clone(), wanted.clone()));
+                    }
+                    work.kept.insert(path.clone(), wanted);
                 }
-                _ => {
-                    work.change(&folder);
-                    work.remove(path, &before);
+                Some(before)
+            }
+            before => {
+                work.change(folder);
+                if let Some(before) = before {
+                    work.remove(path.clone(), &before);
                 }
+                work.folders.push(path.clone());
+                work.given.push((path.clone(), wanted));
+                None
+            }
+        };
+        waiting.push(Pair { folder: path, there, wanted: Some(tree) });
+    }
+
+    /// A file, link or pipe.
+    fn file_comes(&mut self, folder: &[u8], path: Vec<u8>, before: Option<Entry>, entry: Entry) {
+        let of = |links: &BTreeMap<&[u8], &'a Vec<Vec<u8>>>| links.get(path.as_slice()).copied();
+        let (group_now, group) = (of(&self.links_now), of(&self.links));
+        let is_linked = group_now.is_some() || group.is_some();
+        match before {
+            Some(before) if before == entry && group_now == group => {}
+            Some(before)
+                if before.kind == entry.kind
+                    && !is_linked
+                    && matches!(entry.kind, Kind::File { .. })
+                    && before.meta.mode & OWNER_READS != 0 =>
+            {
+                self.work.changed += 1;
+                self.work.given.push((path, entry.meta));
+            }
+            before => {
+                self.work.change(folder);
+                if let Some(before) = before.filter(Entry::is_folder) {
+                    self.work.remove(path.clone(), &before);
+                }
+                self.work.placed.push((path, entry));
             }
         }
     }
-    Ok(work.in_order(&wanted.links))
+
+    /// Something is not to be there.
+    fn goes(&mut self, folder: &[u8], path: Vec<u8>, before: Entry, waiting: &mut Vec<Pair>) {
+        if self.stays.contains(&path) {
+            return;
+        }
+        let holds_more = self.unknown.reach_into(&path) || self.stays.reach_into(&path);
+        match before.kind {
+            // Only what is known in it goes.
+            Kind::Folder { tree } if holds_more => {
+                self.work.kept.insert(path.clone(), before.meta);
+                waiting.push(Pair { folder: path, there: Some(tree), wanted: None });
+            }
+            _ => {
+                self.work.change(folder);
+                self.work.remove(path, &before);
+            }
+        }
+    }
+}
+
+/// Whether a path is that of a folder, or below it.
+fn is_in(path: &[u8], folder: &[u8]) -> bool {
+    let rest = path.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.is_empty() || folder.is_empty() || rest.starts_with(b"/"))
 }
 
 /// What rules left out of a tree.

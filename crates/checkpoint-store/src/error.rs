@@ -36,6 +36,14 @@ pub enum StoreError {
         /// What was asked for.
         root: String,
     },
+    /// The checkpoint has nothing at that path.
+    #[error("checkpoint {checkpoint} has no {path}", path = path.display())]
+    NoSuchPath {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What was asked for.
+        path: PathBuf,
+    },
     /// A file of the store is there and is not what was written.
     #[error("{path} is damaged: {reason}", path = path.display())]
     Damaged {
@@ -105,7 +113,9 @@ impl Diagnostic for StoreError {
     fn code(&self) -> Code {
         match self {
             Self::Io { .. } => Code::StorageFailed,
-            Self::NotFound { .. } | Self::NoSuchRoot { .. } => Code::CheckpointNotFound,
+            Self::NotFound { .. } | Self::NoSuchRoot { .. } | Self::NoSuchPath { .. } => {
+                Code::CheckpointNotFound
+            }
             Self::Damaged { .. } | Self::Missing { .. } | Self::Incomplete { .. } => {
                 Code::CheckpointDamaged
             }
@@ -136,6 +146,9 @@ impl Diagnostic for StoreError {
             Self::Incomplete { task, checkpoint, .. } => format!(
                 "Bring the store's files back from a copy, or remove it (`armor checkpoint remove {task} {checkpoint}`): until then nothing is given back."
             ),
+            Self::NoSuchPath { .. } => {
+                "Name it from the workspace on, as `armor checkpoint diff` does.".to_owned()
+            }
             Self::FolderTooLarge { .. } => "Spread what is in it over several folders.".to_owned(),
             Self::OtherFileSystem { .. } => {
                 "Make the checkpoint again in a folder of its own (`armor checkpoint extract`)."

@@ -53,6 +53,8 @@ pub(crate) struct Change<'a> {
     pub(crate) path: &'a Path,
     pub(crate) now: &'a RootRecord,
     pub(crate) wanted: &'a RootRecord,
+    /// The one path in it that is to be as in the other, if not all are.
+    pub(crate) only: Option<&'a [u8]>,
 }
 
 /// Makes all trees the others. What is made first is made in `work`, on the same file system, which is

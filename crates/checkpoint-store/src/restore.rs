@@ -260,3 +260,18 @@ pub(crate) fn paths(chunks: &Chunks, root: ChunkId) -> Result<Vec<Vec<u8>>, Stor
 pub(crate) fn tree(chunks: &Chunks, id: &ChunkId) -> Result<Tree, StoreError> {
     Tree::decode(&chunks.read(id)?).ok_or(StoreError::Missing { chunk: *id })
 }
+
+/// Whether a tree has something at a path.
+pub(crate) fn has(chunks: &Chunks, root: ChunkId, path: &[u8]) -> Result<bool, StoreError> {
+    let mut folder = Some(root);
+    for name in path.split(|byte| *byte == b'/') {
+        let Some(id) = folder else { return Ok(false) };
+        let found = tree(chunks, &id)?.entries.into_iter().find(|entry| entry.name == name);
+        let Some(entry) = found else { return Ok(false) };
+        folder = match entry.kind {
+            Kind::Folder { tree } => Some(tree),
+            _ => None,
+        };
+    }
+    Ok(true)
+}

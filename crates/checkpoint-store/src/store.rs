@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -309,9 +310,35 @@ impl Store {
         let chunks = Chunks::new(self.index()?, &self.root);
         let mut changes = Vec::new();
         for Root { name, path } in roots {
-            changes.push(Change { path, now: now.root(name)?, wanted: wanted.root(name)? });
+            let (now, wanted) = (now.root(name)?, wanted.root(name)?);
+            changes.push(Change { path, now, wanted, only: None });
         }
         replace::replace(&chunks, &changes, work)
+    }
+
+    /// Makes one path of a tree, with all that is in it if it is a folder, that of a checkpoint; the rest
+    /// stays. All else is as with [`Self::replace`].
+    ///
+    /// # Errors
+    /// When the checkpoint has no such path; those of [`Self::replace`].
+    pub fn replace_path(
+        &self,
+        now: &Manifest,
+        wanted: &Manifest,
+        Root { name, path: place }: Root<'_>,
+        path: &Path,
+        work: &Path,
+    ) -> Result<Replaced, StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let chunks = Chunks::new(self.index()?, &self.root);
+        let (now, record) = (now.root(name)?, wanted.root(name)?);
+        let only = path.as_os_str().as_bytes();
+        if !restore::has(&chunks, record.tree, only)? {
+            let (checkpoint, path) = (wanted.id.clone(), path.to_owned());
+            return Err(StoreError::NoSuchPath { checkpoint, path });
+        }
+        let change = Change { path: place, now, wanted: record, only: Some(only) };
+        replace::replace(&chunks, &[change], work)
     }
 
     /// Ends what [`Self::replace`] began and somebody's death kept from its end. Says whether the trees

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use armor_checkpoint_store::{Difference, Finding, Preview};
 use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::error::chain;
+use armor_core::path::RelativePath;
 use armor_lifecycle::{Pruned, TakeCheckpoint};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -75,6 +76,11 @@ pub(crate) const RESTORE: Command = Command {
     arguments: &[
         TASK,
         CHECKPOINT,
+        Argument {
+            name: "path",
+            kind: Kind::Option("PATH"),
+            help: "Only what is at this path of the workspace; the task goes on",
+        },
         Argument { name: "force", kind: Kind::Flag, help: "Do not ask" },
     ],
     run: Run::Open(|call| restore(call).boxed()),
@@ -283,8 +289,10 @@ async fn restore(call: Call) -> Result<Outcome, CommandError> {
     let task = lifecycle.resolve(call.arguments.required("task")?).await?;
     let reference = call.arguments.required("checkpoint")?;
     let (checkpoint, _) = lifecycle.find_checkpoint(task.id.as_str(), reference).await?;
+    let path: Option<RelativePath> = call.arguments.get("path").map(str::parse).transpose()?;
+    let what = path.as_ref().map_or_else(|| "the files".to_owned(), |path| format!("`{path}`"));
     let question = format!(
-        "Make the files of task {} ({}) those of checkpoint {}? What is there is kept as another one.",
+        "Make {what} of task {} ({}) those of checkpoint {}? What is there is kept as another one.",
         task.id,
         task.name,
         title(&checkpoint),
@@ -292,7 +300,8 @@ async fn restore(call: Call) -> Result<Outcome, CommandError> {
     if !call.arguments.has("force") && !call.console.confirm(&question) {
         return Err(CommandError::NotAgreed { action: format!("restoring task {}", task.id) });
     }
-    let restoration = lifecycle.restore(task.id.as_str(), checkpoint.id.as_str()).await?;
+    let restoring = lifecycle.restore(task.id.as_str(), checkpoint.id.as_str(), path);
+    let restoration = restoring.await?;
     let text = format!(
         "Restored checkpoint {}: {} files, folders and links changed. What was there is checkpoint {}.",
         title(&checkpoint),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use armor_core::execution::CommandLine;
 use armor_core::id::AgentId;
 use armor_core::sandbox::OutputChunk;
-use armor_core::task::Outcome as TaskOutcome;
+use armor_core::task::{Outcome as TaskOutcome, Task};
 use armor_git::GitError;
-use armor_lifecycle::{CreateTask, Execute, LifecycleError};
+use armor_lifecycle::{CreateTask, Execute, LifecycleError, TakeCheckpoint};
 use futures_util::FutureExt;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -86,18 +86,35 @@ async fn work(
 
     say("3. An agent attaches: the sandbox starts (its image is built the first time)");
     let agent = AgentId::parse("demo-agent")?;
-    lifecycle.attach(reference, agent, call.console.as_ref()).await?;
+    lifecycle.attach(reference, agent.clone(), call.console.as_ref()).await?;
 
     let mut executions = Vec::new();
     for (number, (why, line)) in (4..).zip(STEPS) {
         say(&format!("{number}. {why}"));
-        say(&format!("   $ {line}"));
-        let view = execute(call, reference, line).await?;
+        let view = shown(call, reference, line).await?;
         say(&format!("   exit code {}", view.exit_code.unwrap_or(-1)));
         executions.push(view);
     }
 
-    say("7. The task is completed: the agent's commit comes onto its branch in your repository");
+    say("7. A checkpoint, a disaster, and back; what was there before is kept, too");
+    let take = TakeCheckpoint { name: Some("before".parse()?), pinned: false };
+    let (checkpoint, _) = lifecycle.checkpoint(reference, take).await?;
+    say(&format!("   checkpoint {} ({} files)", checkpoint.id, checkpoint.files));
+    executions.push(shown(call, reference, "rm -rf ./* .git && ls -A").await?);
+    let back = lifecycle.restore(reference, "before", None).await?;
+    say(&format!("   restored: {} files, folders and links changed", back.changed));
+    // A restored task begins anew.
+    lifecycle.attach(reference, agent, call.console.as_ref()).await?;
+    executions.push(shown(call, reference, "git log --oneline").await?);
+
+    say("8. A fork: another task that begins with the same files, on a branch of its own");
+    let fork = lifecycle.fork(reference, Some("before"), None).await?;
+    say(&format!("   task {}, branch task/{}", fork.id, fork.id));
+    let tried = try_fork(call, &fork).await;
+    lifecycle.delete(fork.id.as_str(), true).await?;
+    executions.push(tried?);
+
+    say("9. The task is completed: the agent's commit comes onto its branch in your repository");
     let outcome = TaskOutcome { message: Some("demonstrated".to_owned()), result: None };
     let task = lifecycle.complete(reference, outcome).await?;
     let branch = format!("task/{reference}");
@@ -110,9 +127,23 @@ async fn work(
         .output(&patch)
         .map_err(|source| CommandError::Io { action: "show the patch", source })?;
 
-    say("8. Clean-up: the sandbox, the working copy and the task are gone");
+    say("10. Clean-up: the sandbox, the working copy and the task are gone");
     lifecycle.delete(task.id.as_str(), false).await?;
     Ok(executions)
+}
+
+/// Shows that a fork has the files.
+async fn try_fork(call: &Call, fork: &Task) -> Result<ExecutionView, CommandError> {
+    let (lifecycle, reference) = (&call.context.lifecycle, fork.id.as_str());
+    let agent = AgentId::parse("demo-agent-2")?;
+    lifecycle.attach(reference, agent, call.console.as_ref()).await?;
+    shown(call, reference, "tail -n 1 README.md && git branch --show-current").await
+}
+
+/// Runs a line, and shows it first.
+async fn shown(call: &Call, reference: &str, line: &str) -> Result<ExecutionView, CommandError> {
+    call.console.step(&format!("   $ {line}"));
+    Ok(execute(call, reference, line).await?)
 }
 
 async fn execute(

@@ -8,6 +8,7 @@ use armor_core::event::{InvalidDeadLetterId, LogError};
 use armor_core::id::InvalidId;
 use armor_core::job::{InvalidJobId, QueueError};
 use armor_core::network::InvalidRule;
+use armor_core::path::InvalidPath;
 use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
 use armor_core::task::{InvalidField, UnknownStatus};
 use armor_core::time::InvalidTimestamp;
@@ -56,6 +57,9 @@ pub enum CommandError {
     /// A pattern is wrong.
     #[error(transparent)]
     Pattern(#[from] InvalidPattern),
+    /// A path is wrong.
+    #[error(transparent)]
+    Path(#[from] InvalidPath),
     /// A level is wrong.
     #[error(transparent)]
     Level(#[from] InvalidLevel),
@@ -142,6 +146,7 @@ impl Diagnostic for CommandError {
             Self::Status(error) => error.code(),
             Self::Id(error) => error.code(),
             Self::Pattern(error) => error.code(),
+            Self::Path(error) => error.code(),
             Self::Level(error) => error.code(),
             Self::Decision(error) => error.code(),
             Self::Time(error) => error.code(),
@@ -174,6 +179,7 @@ impl Diagnostic for CommandError {
             Self::Status(error) => error.next_step(),
             Self::Id(error) => error.next_step(),
             Self::Pattern(error) => error.next_step(),
+            Self::Path(error) => error.next_step(),
             Self::Level(error) => error.next_step(),
             Self::Decision(error) => error.next_step(),
             Self::Time(error) => error.next_step(),

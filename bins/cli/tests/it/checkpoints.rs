@@ -521,3 +521,48 @@ fn what_is_left_out_is_shown_and_stays_as_it_is() {
     let trees = json(&home, &[&["checkpoint", "create", "a task", "--dry-run"][..], &all].concat());
     assert_eq!(left_out(&trees["trees"]).len(), 1);
 }
+
+// R24: a single path out of a checkpoint; the rest stays, and so does the task's state.
+#[tokio::test]
+async fn engine_a_single_path_comes_back_and_the_rest_stays() {
+    armor_testkit::require_engine!();
+    let home = Home::new();
+    let workspace = task(&home);
+    json(&home, &["exec", "a task", "--", "mkdir", "-p", "src/deep"]);
+    let write = |path: &str, text: &str| fs::write(workspace.join(path), text).unwrap();
+    let read = |path: &str| fs::read_to_string(workspace.join(path)).ok();
+    for path in ["src/deep/one", "src/deep/two", "src/three", "four"] {
+        write(path, "good");
+    }
+    json(&home, &["checkpoint", "create", "a task", "--name", "good"]);
+    fs::remove_dir_all(workspace.join("src/deep")).unwrap();
+    write("src/three", "bad");
+    write("four", "bad");
+    let restore = |path: &str| {
+        let command = ["checkpoint", "restore", "a task", "good", "--path", path, "--force"];
+        json(&home, &command)
+    };
+    restore("src/deep/one");
+    assert_eq!(read("src/deep/one").unwrap(), "good");
+    assert_eq!((read("src/deep/two"), read("src/three").unwrap().as_str()), (None, "bad"));
+    write("src/deep/more", "goes");
+    let restored = restore("src/deep");
+    assert_eq!((read("src/deep/two").unwrap().as_str(), read("src/deep/more")), ("good", None));
+    assert_eq!(read("four").unwrap(), "bad");
+    let events = lines(&home, &["events", "a task", "--match", "checkpoint:restored"]);
+    assert_eq!(events[1]["data"]["path"], "src/deep");
+    let shown = json(&home, &["show", "a task"])["task"].clone();
+    assert_eq!(shown["status"], "running");
+    let safety = restored["safety_id"].as_str().unwrap();
+    json(&home, &["checkpoint", "restore", "a task", safety, "--path", "src", "--force"]);
+    assert_eq!(read("src/deep/more").unwrap(), "goes");
+    for (path, exit, code) in [
+        ("nothing", 3, "checkpoint.not_found"),
+        ("../x", 2, "path.outside"),
+        ("four/x", 3, "checkpoint.not_found"),
+    ] {
+        let command = ["checkpoint", "restore", "a task", "good", "--path", path, "--force"];
+        assert_eq!(refused(&home, &command, exit), code, "{path}");
+    }
+    assert_eq!(read("four").unwrap(), "bad");
+}

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Code, Diagnostic};
 
 /// A path whose form is refused.
@@ -66,8 +68,23 @@ impl Diagnostic for InvalidPath {
 /// A path below a root: relative, without `..`, of components that any file system takes.
 ///
 /// `.` components and repeated slashes are dropped; `.` alone is the root itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RelativePath(String);
+
+impl TryFrom<String> for RelativePath {
+    type Error = InvalidPath;
+
+    fn try_from(text: String) -> Result<Self, InvalidPath> {
+        text.parse()
+    }
+}
+
+impl From<RelativePath> for String {
+    fn from(path: RelativePath) -> Self {
+        path.0
+    }
+}
 
 impl RelativePath {
     /// The longest component, in bytes (`NAME_MAX`).

@@ -413,7 +413,7 @@ mod tests {
 
     fn restored() -> CheckpointEvent {
         let (checkpoint, safety) = ("cp1".parse().unwrap(), "cp2".parse().unwrap());
-        CheckpointEvent::Restored { checkpoint, safety, changed: 1 }
+        CheckpointEvent::Restored { checkpoint, safety, changed: 1, path: None }
     }
 
     proptest! {

@@ -62,7 +62,7 @@ impl Task {
                 | TaskEvent::Recovered { .. }
                 | TaskEvent::Deleted { .. } => return,
             },
-            EventPayload::Checkpoint(restored @ CheckpointEvent::Restored { .. }) => {
+            EventPayload::Checkpoint(restored @ CheckpointEvent::Restored { path: None, .. }) => {
                 *self = self.restored(restored.clone(), at).after;
             }
             EventPayload::Network(NetworkEvent::Ruled { rule, verdict }) => {

@@ -13,6 +13,7 @@ use armor_core::checkpoint::CheckpointCause;
 use armor_core::event::CheckpointEvent;
 use armor_core::file_lock::FileLock;
 use armor_core::id::{CheckpointId, SandboxId, TaskId};
+use armor_core::path::RelativePath;
 use armor_core::sandbox::{RuntimeError, Sandbox, SandboxState};
 use armor_core::task::{Folder, Task, TaskStatus};
 use armor_persistence::StorageError;
@@ -43,20 +44,25 @@ struct Note {
     safety: Option<CheckpointId>,
     /// What stands still.
     sandbox: Option<SandboxId>,
+    /// The one path of the workspace that is restored, if not all is.
+    #[serde(default)]
+    path: Option<RelativePath>,
 }
 
 impl Lifecycle {
     /// Makes the task's files, workspace and memory, those of a checkpoint. What is there is kept as
     /// another one first; what is the same is not touched. Commands that run stand still meanwhile. The
-    /// task is pending then, whatever it was. It comes to its end also when nobody waits for it.
+    /// task is pending then, whatever it was. With a path, only what is there in the workspace becomes that
+    /// of the checkpoint, and the task goes on. It comes to its end also when nobody waits for it.
     ///
     /// # Errors
-    /// When there is no such checkpoint, something of it is missing, not all that is there can be kept,
+    /// When there is no such checkpoint, or nothing at the path, something of it is missing, not all that is there can be kept,
     /// or the workspace is a folder of the user's; then nothing has changed.
     pub async fn restore(
         &self,
         reference: &str,
         checkpoint: &str,
+        path: Option<RelativePath>,
     ) -> Result<Restoration, LifecycleError> {
         let (lifecycle, checkpoint) = (self.clone(), checkpoint.to_owned());
         let task = self.resolve(reference).await?;
@@ -64,7 +70,7 @@ impl Lifecycle {
         let restoring = tokio::spawn(async move {
             let _lock = lifecycle.parts.folders.lock(&task.id).await?;
             let task = lifecycle.parts.registry.get(&task.id).await?;
-            let restored = lifecycle.restore_locked(&task, &checkpoint).await?;
+            let restored = lifecycle.restore_locked(&task, &checkpoint, path).await?;
             // Not before: the one that was restored might have gone.
             lifecycle.retain_some(&task.id).await;
             Ok(restored)
@@ -76,6 +82,7 @@ impl Lifecycle {
         &self,
         task: &Task,
         checkpoint: &str,
+        path: Option<RelativePath>,
     ) -> Result<Restoration, LifecycleError> {
         if let Some(Folder::Bind { path, .. }) = &task.sandbox.folder {
             return Err(LifecycleError::UsersOwnFolder { path: path.clone() });
@@ -83,7 +90,7 @@ impl Lifecycle {
         self.finish_restoration(&task.id).await?;
         let (_, to) = self.find_checkpoint(task.id.as_str(), checkpoint).await?;
         let sandbox = self.running_sandbox(task).await?;
-        let note = Note { checkpoint: to.id.clone(), safety: None, sandbox };
+        let note = Note { checkpoint: to.id.clone(), safety: None, sandbox, path };
         let restored = self.restore_noted(task, to, note).await;
         // To its end, if it has come so far that it can be; else it is as if it had not begun. What
         // comes to neither stays, and the sandbox stands still.
@@ -134,11 +141,18 @@ impl Lifecycle {
         let mut roots = self.roots(task);
         // An archive may have had the workspace alone.
         roots.retain(|(name, _)| *name == WORKSPACE || to.root(name).is_ok());
-        let (now, wanted) = (safety.clone(), to.clone());
+        let (now, wanted, only) = (safety.clone(), to.clone(), note.path.clone());
         let replaced = self.with_store(move |store| {
-            let roots: Vec<_> =
-                roots.iter().map(|(name, path)| Root { name, path: path.as_path() }).collect();
-            store.replace(&now, &wanted, &roots, &work)
+            let mut roots = roots.iter().map(|(name, path)| Root { name, path: path.as_path() });
+            match (only, roots.next()) {
+                (Some(only), Some(workspace)) => {
+                    store.replace_path(&now, &wanted, workspace, only.as_path(), &work)
+                }
+                (_, workspace) => {
+                    let roots: Vec<_> = workspace.into_iter().chain(roots).collect();
+                    store.replace(&now, &wanted, &roots, &work)
+                }
+            }
         });
         let Replaced { changed } = replaced.await?;
         self.note_restored(&task.id, &note, changed).await?;
@@ -201,10 +215,15 @@ impl Lifecycle {
         note: &Note,
         changed: u64,
     ) -> Result<(), LifecycleError> {
-        let Note { checkpoint, safety, .. } = note.clone();
+        let Note { checkpoint, safety, path, .. } = note.clone();
         // There is a journal only behind it.
         let Some(safety) = safety else { return Ok(()) };
-        let restored = CheckpointEvent::Restored { checkpoint, safety, changed };
+        let is_all = path.is_none();
+        let path = path.map(|path| path.as_str().to_owned());
+        let restored = CheckpointEvent::Restored { checkpoint, safety, changed, path };
+        if !is_all {
+            return self.append(task, restored).await;
+        }
         self.change(task, |task| Ok(task.restored(restored.clone(), self.now()))).await?;
         Ok(())
     }

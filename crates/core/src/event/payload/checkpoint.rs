@@ -36,6 +36,9 @@ pub enum CheckpointEvent {
         safety: CheckpointId,
         /// Files, folders and links that were changed, made or removed.
         changed: u64,
+        /// The one path of the workspace that was, if not all was.
+        #[serde(default)]
+        path: Option<String>,
     },
     /// One stays until somebody says otherwise.
     #[serde(rename = "checkpoint:pinned")]

@@ -40,6 +40,7 @@ fn of_checkpoints() -> Vec<EventPayload> {
             checkpoint: checkpoint.clone(),
             safety: checkpoint.clone(),
             changed: 5,
+            path: None,
         }
         .into(),
         CheckpointEvent::Pinned { checkpoint: checkpoint.clone() }.into(),
