@@ -25,7 +25,7 @@ cargo xtask <command>
   load-test [--quick] [--json]
                    the load tests: 10,000 and 100,000 tasks one by one, 1,000 at once, then every
                    operation among them
-  torture --kills N [--seed S] | --faults | --hammer N
+  torture --kills N [--seed S] | --persistence N [--seed S] | --faults | --hammer N
                    kill a writing process again and again, or let its disk fail, and check what is
                    left; let N processes raise one counter
   escape           try what is known to get out of a sandbox, and say what kept it from that

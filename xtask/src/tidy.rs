@@ -75,7 +75,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("armor-cli", &["armor"]),
     ("armor-mcp-server", &["armor", "armor-mcp"]),
     ("armor-testkit", &["armor-core", "armor-docker"]),
-    ("armor-torture", &["armor-core", "armor-events", "armor-persistence", "armor-registry"]),
+    (
+        "armor-torture",
+        &[
+            "armor-checkpoint-store",
+            "armor-core",
+            "armor-events",
+            "armor-persistence",
+            "armor-registry",
+        ],
+    ),
     (
         "armor-bench",
         &[

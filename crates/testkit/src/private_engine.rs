@@ -52,8 +52,13 @@ impl EngineProgram {
     }
 }
 
-/// An engine with folders and a socket of its own, and the tests' image on it. Docker's has no bridge,
-/// and leaves the machine's packet filter alone, so sandboxes on it have the network `none`. When it
+/// Without a bridge, an engine of Docker removes the one that the machine's engine has.
+fn bridge() -> &'static str {
+    if Path::new("/sys/class/net/docker0").exists() { "--bridge=docker0" } else { "--bridge=none" }
+}
+
+/// An engine with folders and a socket of its own, and the tests' image on it. Docker's uses the bridge of
+/// the machine's for nothing, and leaves the packet filter alone, so sandboxes on it have the network `none`. When it
 /// is dropped, it ends, and so does everything that it started.
 #[derive(Debug)]
 pub struct PrivateEngine {
@@ -208,7 +213,7 @@ impl PrivateEngine {
                 format!("--exec-root={}", path("run")),
                 format!("--pidfile={}", path("pid")),
                 "--storage-driver=vfs".to_owned(),
-                "--bridge=none".to_owned(),
+                bridge().to_owned(),
                 "--iptables=false".to_owned(),
                 "--ip6tables=false".to_owned(),
             ],

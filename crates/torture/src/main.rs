@@ -5,6 +5,8 @@
 //!
 //! - `--kills N [--seed S]`: the child is killed (SIGKILL) at random moments.
 //! - `--faults`: its disk runs full, fails to write, may not be written to; then it is well again.
+//! - `--persistence N [--seed S]`: a child that takes, restores, gives back, exports and imports
+//!   checkpoints is killed so often.
 //! - `--hammer N`: so many processes raise one counter.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
@@ -15,6 +17,7 @@ mod faults;
 mod hammer;
 mod home;
 mod parent;
+mod persistence;
 mod process;
 mod verify;
 
@@ -37,9 +40,12 @@ async fn main() -> ExitCode {
         ["faults-in-namespace"] => faults::run_in_namespace().await,
         ["--hammer", processes] => hammer(processes).await,
         ["count", home, task] => hammer::count(Path::new(home), task).await,
+        ["persistence-child", folder, deed] => persistence::child(Path::new(folder), deed),
+        ["--persistence", kills] => persistence(kills, None),
+        ["--persistence", kills, "--seed", seed] => persistence(kills, Some(seed)),
         ["--kills", kills] => parent(kills, None).await,
         ["--kills", kills, "--seed", seed] => parent(kills, Some(seed)).await,
-        _ => Err("usage: armor-torture --kills N [--seed S] | --faults | --hammer N".into()),
+        _ => Err("usage: armor-torture --kills N [--seed S] | --persistence N [--seed S] | --faults | --hammer N".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,10 +62,18 @@ async fn hammer(processes: &str) -> Outcome<()> {
 }
 
 async fn parent(kills: &str, seed: Option<&str>) -> Outcome<()> {
-    let seed = match seed {
+    println!("{}", parent::run(kills.parse()?, seed_or_any(seed)?).await?);
+    Ok(())
+}
+
+fn persistence(kills: &str, seed: Option<&str>) -> Outcome<()> {
+    println!("{}", persistence::run(kills.parse()?, seed_or_any(seed)?)?);
+    Ok(())
+}
+
+fn seed_or_any(seed: Option<&str>) -> Outcome<u64> {
+    Ok(match seed {
         Some(seed) => seed.parse()?,
         None => fastrand::u64(..),
-    };
-    println!("{}", parent::run(kills.parse()?, seed).await?);
-    Ok(())
+    })
 }

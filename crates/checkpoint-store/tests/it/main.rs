@@ -5,6 +5,7 @@
 mod archive;
 mod collect;
 mod damage;
+mod full_disk;
 mod hostile;
 mod incremental;
 mod plot;

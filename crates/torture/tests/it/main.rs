@@ -33,3 +33,9 @@ fn processes_that_hammer_one_database_get_no_error_and_lose_no_update() {
     torture(&["--hammer", "2"]);
     torture(&["--hammer", "4"]);
 }
+
+// R23, R24, R96: kill -9 while checkpoints are taken, restored, given back, exported and imported.
+#[test]
+fn forty_kills_harm_no_checkpoint_and_leave_the_old_tree_or_the_new_one() {
+    torture(&["--persistence", "40"]);
+}
