@@ -429,7 +429,7 @@ impl From<&Job> for JobView {
 }
 
 /// A checkpoint.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct CheckpointView {
     /// Its id.
     pub checkpoint_id: String,

@@ -122,7 +122,7 @@ pub struct ForkedFrom {
 }
 
 /// Why a checkpoint was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckpointCause {
     /// Somebody asked for it.

@@ -1,6 +1,6 @@
 //! Armor as a server of the Model Context Protocol.
 //!
-//! [`serve_stdio`] and [`serve_http`] offer the same eight tools (one file each in `tools/`) over
+//! [`serve_stdio`] and [`serve_http`] offer the same tools (one subject a file in `tools/`) over
 //! the lifecycle. Nothing of ours lives in a connection: each call names its task, so any server
 //! process of the same home takes the next one. Both speak revision 2026-07-28 (discovery, no
 //! handshake) and the older ones by their handshake.

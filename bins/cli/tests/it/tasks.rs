@@ -131,6 +131,10 @@ async fn engine_the_demonstration_runs_and_leaves_nothing() {
     assert!(said.out.contains("no network"), "{said:?}");
     assert!(said.out.contains("claude mcp add armor"), "{said:?}");
     assert!(said.err.contains("exit code 2"), "{said:?}");
+    // R24: restored, the commit is there again; the fork has its file, and a branch of its own.
+    assert!(said.err.contains("   restored: "), "{said:?}");
+    assert_eq!(said.out.matches("Greet").count(), 2, "made, and shown again: {said:?}");
+    assert_eq!(said.out.matches("\ntask/").count(), 1, "{said:?}");
     assert!(home.leftovers().await.is_empty());
     assert_eq!(std::fs::read_dir(home.user()).unwrap().count(), 0);
 }

@@ -78,6 +78,11 @@ async fn engine_what_a_task_refuses_leaves_it_unharmed() {
         ("detach_agent_from_task", json!({})),
         ("execute_in_task", json!({ "command": "true" })),
         ("get_task_status", json!({})),
+        ("create_checkpoint", json!({})),
+        ("list_checkpoints", json!({})),
+        ("restore_checkpoint", json!({ "checkpoint": "c" })),
+        ("fork_task", json!({})),
+        ("record_decision", json!({ "agent_id": "a", "what": "w" })),
         ("stop_task", json!({})),
         ("delete_task", json!({})),
     ] {
@@ -90,6 +95,14 @@ async fn engine_what_a_task_refuses_leaves_it_unharmed() {
     refused(&server, "detach_agent_from_task", on(id, json!({})), "task.not_attached").await;
     refused(&server, "attach_agent_to_task", on(id, json!({ "agent_id": "a b\n" })), "id.invalid")
         .await;
+    let bad = on(id, json!({ "name": "../x" }));
+    refused(&server, "create_checkpoint", bad, "argument.invalid").await;
+    let none = on(id, json!({ "checkpoint": "none" }));
+    refused(&server, "restore_checkpoint", none, "checkpoint.not_found").await;
+    let outside = on(id, json!({ "checkpoint": "none", "path": "../x" }));
+    refused(&server, "restore_checkpoint", outside, "path.outside").await;
+    let empty = on(id, json!({ "agent_id": "a", "what": " " }));
+    refused(&server, "record_decision", empty, "argument.invalid").await;
     refused(&server, "list_tasks", json!({ "status": "asleep" }), "argument.invalid").await;
     refused(&server, "list_tasks", json!({ "limit": 0 }), "argument.invalid").await;
     refused(&server, "list_tasks", json!({ "cursor": "../x" }), "cursor.invalid").await;

@@ -1,4 +1,4 @@
-"""Drives armor-mcp with the independent Python client through all eight tools.
+"""Drives armor-mcp with the independent Python client through all tools.
 
 Called with the server's program, the repository, and `stdio` or `http`; the environment is the
 server's. Both lifecycles are run: discovery (revision 2026-07-28) and the handshake of the older
@@ -21,6 +21,11 @@ TOOLS = {
     "execute_in_task",
     "list_tasks",
     "get_task_status",
+    "create_checkpoint",
+    "list_checkpoints",
+    "restore_checkpoint",
+    "fork_task",
+    "record_decision",
     "stop_task",
     "delete_task",
 }
@@ -79,6 +84,34 @@ async def session(server, mode):
         assert "agent-1 <agent-1@agents.invalid> Say hello" in committed["stdout"], committed
         assert "hello.sh" in committed["stdout"], committed
 
+        kept = await call("create_checkpoint", task_id=task_id, name="said-hello")
+        assert kept["cause"] == "asked" and kept["files"] > 0, kept
+        await execute("rm hello.sh && echo changed > README.md")
+        await call("restore_checkpoint", task_id=task_id, checkpoint="said-hello", path="hello.sh")
+        again = await execute("./hello.sh again; cat README.md")
+        assert again["stdout"] == "hello again\nchanged\n", again
+        restored = await call("restore_checkpoint", task_id=task_id, checkpoint="said-hello")
+        assert restored["checkpoint_id"] == kept["checkpoint_id"], restored
+        checkpoints = await call("list_checkpoints", task_id=task_id)
+        causes = [entry["cause"] for entry in checkpoints["checkpoints"]]
+        assert causes == ["asked", "before_restore", "before_restore"], causes
+        # A restored task begins anew.
+        await call("attach_agent_to_task", task_id=task_id, agent_id="agent-1")
+        clean = await execute("git status --porcelain")
+        assert clean["stdout"] == "", clean
+        await call(
+            "record_decision",
+            task_id=task_id,
+            agent_id="agent-1",
+            what="Say hello",
+            why="It was asked for.",
+            alternatives=["Say nothing"],
+        )
+        fork = await call("fork_task", task_id=task_id, checkpoint="said-hello", name=f"{name}, 2")
+        assert fork["forked_from"]["checkpoint_id"] == kept["checkpoint_id"], fork
+        assert fork["branch"] == f"task/{fork['task_id']}", fork
+        await call("delete_task", task_id=fork["task_id"], force=True)
+
         detached = await call("detach_agent_from_task", task_id=task_id, agent_id="agent-1")
         assert detached["status"] == "running" and detached["uncommitted_files"] == 0, detached
         assert git("show", f"{branch}:hello.sh").endswith("echo hello $1"), detached
@@ -88,7 +121,7 @@ async def session(server, mode):
         assert [entry["task_id"] for entry in listed["tasks"]] == [task_id], listed
         status = await call("get_task_status", task_id=name)
         codes = [execution["exit_code"] for execution in status["executions"]]
-        assert codes == [0, 3, 0], status
+        assert codes == [0, 0, 0, 0, 3, 0], status
 
         stopped = await call("stop_task", task_id=task_id, reason="seen enough")
         assert (stopped["status"], stopped["message"]) == ("cancelled", "seen enough"), stopped

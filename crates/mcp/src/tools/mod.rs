@@ -1,10 +1,13 @@
-//! The tools, one a file: its words, its arguments, what it does.
+//! The tools, one subject a file: its words, its arguments, what it does.
 
 mod attach;
+mod checkpoints;
 mod create;
+mod decide;
 mod delete;
 mod detach;
 mod execute;
+mod fork;
 mod list;
 mod status;
 mod stop;
@@ -25,6 +28,11 @@ pub(crate) fn all() -> Vec<Registered> {
         detach::tool(),
         list::tool(),
         status::tool(),
+        checkpoints::create(),
+        checkpoints::list(),
+        checkpoints::restore(),
+        fork::tool(),
+        decide::tool(),
         stop::tool(),
         delete::tool(),
     ]
