@@ -132,11 +132,11 @@ fn argument(definition: &Argument) -> Arg {
         Kind::Many(value) => arg.long(definition.name).value_name(value).action(ArgAction::Append),
         Kind::Flag => arg.long(definition.name).action(ArgAction::SetTrue),
         Kind::Several => arg.required(true).num_args(1..).value_name("RULE"),
-        Kind::Rest => arg
-            .required(true)
-            .num_args(1..)
-            .trailing_var_arg(true)
-            .allow_hyphen_values(true)
-            .value_name("COMMAND"),
+        Kind::Rest => rest(arg).required(true),
+        Kind::RestIfAny => rest(arg),
     }
+}
+
+fn rest(arg: Arg) -> Arg {
+    arg.num_args(1..).trailing_var_arg(true).allow_hyphen_values(true).value_name("COMMAND")
 }

@@ -21,6 +21,7 @@
 //!     id: "the-first".parse()?,
 //!     name: None,
 //!     cause: CheckpointCause::Asked,
+//!     risk: None,
 //!     at: SystemClock.now(),
 //!     parent: None,
 //!     state: serde_json::Value::Null,

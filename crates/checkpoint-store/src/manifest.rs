@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::id::{CheckpointId, TaskId};
+use armor_core::risk::Assessment;
 use armor_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -30,6 +31,9 @@ pub struct Manifest {
     /// The one that was taken before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CheckpointId>,
+    /// What was thought of the command that it was taken before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Assessment>,
     /// The trees, by name.
     pub roots: Vec<RootRecord>,
     /// The task's state at that moment.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
 use armor_core::id::{CheckpointId, TaskId};
+use armor_core::risk::Assessment;
 use armor_core::sandbox::UserIds;
 use armor_core::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
@@ -59,6 +60,8 @@ pub struct Draft {
     pub name: Option<CheckpointName>,
     /// Why.
     pub cause: CheckpointCause,
+    /// What was thought of the command that it is taken before.
+    pub risk: Option<Assessment>,
     /// When.
     pub at: Timestamp,
     /// The one that was taken before.
@@ -78,8 +81,8 @@ pub struct Root<'a> {
 
 impl Draft {
     fn of(self, roots: Vec<RootRecord>) -> Manifest {
-        let Self { id, task, name, cause, at, parent, state } = self;
-        Manifest { id, task, name, created_at: at, cause, parent, roots, state }
+        let Self { id, task, name, cause, risk, at, parent, state } = self;
+        Manifest { id, task, name, created_at: at, cause, parent, risk, roots, state }
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Kind {
     Several,
     /// Everything behind the other arguments, or behind `--`.
     Rest,
+    /// The same, or nothing.
+    RestIfAny,
 }
 
 /// What a command was given, by the names of its arguments.

@@ -6,11 +6,13 @@ use armor_checkpoint_store::{Difference, Finding, Preview};
 use armor_core::checkpoint::{Checkpoint, Forgotten};
 use armor_core::error::chain;
 use armor_core::path::RelativePath;
-use armor_lifecycle::{Pruned, TakeCheckpoint};
+use armor_core::risk::{Decision, RiskPart};
+use armor_lifecycle::{Explanation, Pruned, TakeCheckpoint};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::arguments::{Argument, Kind};
+use crate::exec::command_of;
 use crate::task::TASK;
 use crate::wire::{CheckpointDetails, CheckpointView};
 use crate::{Call, Command, CommandError, ExitStatus, Outcome, Run, render};
@@ -99,6 +101,25 @@ pub(crate) const DIFF: Command = Command {
         },
     ],
     run: Run::Open(|call| diff(call).boxed()),
+};
+
+pub(crate) const EXPLAIN: Command = Command {
+    name: "checkpoint explain",
+    about: "Say how risky a command is, and whether a checkpoint is taken before it",
+    arguments: &[
+        TASK,
+        Argument {
+            name: "shell",
+            kind: Kind::Flag,
+            help: "Read the command as one line, as the sandbox's shell would",
+        },
+        Argument {
+            name: "command",
+            kind: Kind::RestIfAny,
+            help: "The program and its arguments; without one, what was thought of the last risky ones",
+        },
+    ],
+    run: Run::Open(|call| explain(call).boxed()),
 };
 
 const ARCHIVE: Argument =
@@ -249,6 +270,10 @@ async fn show(call: Call) -> Result<Outcome, CommandError> {
         format!("pinned      {}", if checkpoint.pinned { "yes" } else { "no" }),
         format!("parent      {parent}"),
     ];
+    if let Some(risk) = &manifest.risk {
+        lines.push(format!("risk        {} of 100; {} is risky", risk.score, risk.threshold));
+        lines.extend(parts(&risk.parts).map(|part| format!("            {part}")));
+    }
     for root in &manifest.roots {
         lines.push(format!(
             "{:<11} {} files, {} folders, {} bytes",
@@ -330,6 +355,48 @@ async fn diff(call: Call) -> Result<Outcome, CommandError> {
         lines.collect::<Vec<_>>().join("\n")
     };
     Outcome::well(&json!({ "differences": differences }), text)
+}
+
+async fn explain(call: Call) -> Result<Outcome, CommandError> {
+    let lifecycle = &call.context.lifecycle;
+    let task = call.arguments.required("task")?;
+    if call.arguments.all("command").is_empty() {
+        let moments = lifecycle.risky_moments(task).await?;
+        let mut lines = Vec::new();
+        for (checkpoint, manifest) in &moments {
+            let Some(risk) = &manifest.risk else { continue };
+            lines.push(format!("{}  {}  {}", checkpoint.created_at, title(checkpoint), risk.score));
+            lines.extend(parts(&risk.parts).map(|part| format!("    {part}")));
+        }
+        if lines.is_empty() {
+            lines.push("No checkpoint was taken before a risky command yet.".to_owned());
+        }
+        let views: Vec<_> =
+            moments.iter().map(|(one, manifest)| CheckpointDetails::of(one, manifest)).collect();
+        return Outcome::well(&json!({ "checkpoints": views }), lines.join("\n"));
+    }
+    let Explanation { assessment, decision, pauses } =
+        lifecycle.explain_risk(task, &command_of(&call)).await?;
+    let mut lines: Vec<String> = parts(&assessment.parts).collect();
+    lines.push(format!("{:>3}  of 100; {} is risky", assessment.score, assessment.threshold));
+    lines.push(decision.in_words().to_owned());
+    if decision == Decision::Due && pauses {
+        lines.push("the sandbox stands still meanwhile".to_owned());
+    }
+    let view = json!({
+        "decision": decision,
+        "score": assessment.score,
+        "threshold": assessment.threshold,
+        "parts": assessment.parts,
+        "pauses": pauses,
+    });
+    Outcome::well(&view, lines.join("\n"))
+}
+
+fn parts(parts: &[RiskPart]) -> impl Iterator<Item = String> {
+    parts
+        .iter()
+        .map(|RiskPart { kind, points, why }| format!("{points:>3}  {:<10} {why}", kind.as_str()))
 }
 
 async fn export(call: Call) -> Result<Outcome, CommandError> {

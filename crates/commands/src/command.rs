@@ -77,6 +77,7 @@ pub static COMMANDS: &[Command] = &[
     checkpoint::EXTRACT,
     checkpoint::VERIFY,
     checkpoint::DIFF,
+    checkpoint::EXPLAIN,
     checkpoint::EXPORT,
     checkpoint::IMPORT,
     checkpoint::PIN,

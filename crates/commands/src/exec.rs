@@ -59,12 +59,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let task = lifecycle.resolve(arguments.required("task")?).await?;
     let reference = task.id.as_str();
 
-    let words = arguments.all("command").to_vec();
-    let command = if arguments.has("shell") {
-        CommandLine::Shell(words.join(" "))
-    } else {
-        CommandLine::Argv(words)
-    };
+    let command = command_of(&call);
     let stdin = if arguments.has("stdin") {
         let bytes = call.console.stdin();
         let bytes =
@@ -120,6 +115,16 @@ fn ended(call: &Call, report: ExecutionReport) -> Result<Outcome, CommandError> 
         call.console.step(&text);
     }
     Ok(Outcome { json: Some(serde_json::to_value(&view)?), text: String::new(), exit })
+}
+
+/// The command that was given, as one line or as its words.
+pub(crate) fn command_of(call: &Call) -> CommandLine {
+    let words = call.arguments.all("command").to_vec();
+    if call.arguments.has("shell") {
+        CommandLine::Shell(words.join(" "))
+    } else {
+        CommandLine::Argv(words)
+    }
 }
 
 /// Who acts: the agent that was named, or the person.

@@ -6,6 +6,7 @@ use armor_core::event::DeadLetter;
 use armor_core::execution::{Execution, ExecutionStatus, ExecutionUsage};
 use armor_core::job::{Job, JobState};
 use armor_core::network::Rule;
+use armor_core::risk::Assessment;
 use armor_core::sandbox::Limits;
 use armor_core::task::{Folder, Task, TaskStatus, WorkState, WorkspaceMode};
 use armor_lifecycle::{Due, ExecutionReport, Orphan, SandboxFigures};
@@ -484,6 +485,9 @@ pub struct CheckpointDetails {
     pub files_read: u64,
     /// What was there and is not in it.
     pub left_out: Vec<LeftOut>,
+    /// What was thought of the command that it was taken before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Assessment>,
 }
 
 impl CheckpointDetails {
@@ -495,6 +499,7 @@ impl CheckpointDetails {
             folders: stats.folders,
             files_read: stats.files_read,
             left_out: manifest.left_out().cloned().collect(),
+            risk: manifest.risk.clone(),
         }
     }
 }

@@ -133,11 +133,28 @@ pub enum CheckpointCause {
     Fork,
     /// It came out of an archive.
     Imported,
+    /// A command was about to run that may lose much.
+    BeforeRisk,
+    /// The task was about to start.
+    Started,
+    /// The task was about to end well.
+    Completed,
+    /// The task was about to end badly, or to be given up.
+    Failed,
 }
 
 impl CheckpointCause {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Asked, Self::BeforeRestore, Self::Fork, Self::Imported];
+    pub const ALL: [Self; 8] = [
+        Self::Asked,
+        Self::BeforeRestore,
+        Self::Fork,
+        Self::Imported,
+        Self::BeforeRisk,
+        Self::Started,
+        Self::Completed,
+        Self::Failed,
+    ];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
@@ -146,6 +163,10 @@ impl CheckpointCause {
             Self::BeforeRestore => "before_restore",
             Self::Fork => "fork",
             Self::Imported => "imported",
+            Self::BeforeRisk => "before_risk",
+            Self::Started => "started",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
         }
     }
 
@@ -153,6 +174,24 @@ impl CheckpointCause {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.as_str() == name)
     }
+}
+
+/// Whether a sandbox stands still while its files are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// Before a risky command, while others run in it.
+    #[default]
+    Risk,
+    /// Never.
+    Live,
+    /// Whenever it runs.
+    Pause,
+}
+
+impl Consistency {
+    /// Their names.
+    pub const NAMES: &'static [&'static str] = &["risk", "live", "pause"];
 }
 
 /// Why a checkpoint was removed.

@@ -39,6 +39,7 @@ pub mod network;
 pub mod path;
 pub mod recovery;
 pub mod retention;
+pub mod risk;
 pub mod sandbox;
 pub mod task;
 pub mod time;

@@ -3,6 +3,9 @@
 //! Each first brings the agent's commits onto the task's branch. An end is followed, by a consumer
 //! of the log, by the removal of the sandbox; files and branch stay.
 
+use std::sync::Arc;
+
+use armor_core::checkpoint::CheckpointCause;
 use armor_core::event::TaskEvent;
 use armor_core::hook::{HookPoint, HookedChange};
 use armor_core::id::AgentId;
@@ -41,11 +44,12 @@ impl Lifecycle {
     ) -> Result<Task, LifecycleError> {
         let end = |task: &Task, now: Timestamp| task.complete(outcome.clone(), now);
         let task = self.resolve(reference).await?;
-        let lock = self.parts.folders.lock(&task.id).await?;
+        let lock = Arc::new(self.parts.folders.lock(&task.id).await?);
         let task = self.parts.registry.get(&task.id).await?;
         end(&task, self.now())?;
         self.before(HookPoint::before(HookedChange::Complete), &task).await?;
         self.collect(&task, Commands::End).await?;
+        self.checkpoint_at_end(&task, &lock, CheckpointCause::Completed).await;
         let task = self.change(&task.id, |task| end(task, self.now())).await?;
         drop(lock);
         self.follow(&task.id).await;
@@ -80,13 +84,14 @@ impl Lifecycle {
         end: impl Fn(&Task, Timestamp) -> Result<Change, TaskError> + Sync,
     ) -> Result<Task, LifecycleError> {
         let task = self.resolve(reference).await?;
-        let lock = self.parts.folders.lock(&task.id).await?;
+        let lock = Arc::new(self.parts.folders.lock(&task.id).await?);
         let task = self.parts.registry.get(&task.id).await?;
         end(&task, self.now())?;
         if let Some(point) = before {
             self.before(point, &task).await?;
         }
         self.collect_if_possible(&task, Commands::End).await?;
+        self.checkpoint_at_end(&task, &lock, CheckpointCause::Failed).await;
         let task = self.change(&task.id, |task| end(task, self.now())).await?;
         drop(lock);
         self.follow(&task.id).await;

@@ -142,6 +142,7 @@ impl Lifecycle {
         let attached = task.check_executable()?;
         let agent = request.agent.clone().unwrap_or_else(|| attached.clone());
         let sandbox = self.sandbox_for_command(&task).await?;
+        self.checkpoint_before(&task, &command).await;
         let execution = self.new_execution(&task, agent, command, cwd).await?;
         let run = Run { lifecycle: self.clone(), task, execution, argv, request, limit };
         Ok((run, sandbox))

@@ -40,7 +40,7 @@ impl Lifecycle {
             self.parts.registry.checkpoint(&from.id, checkpoint).await?
         } else {
             let take = TakeCheckpoint::default();
-            self.checkpoint_because(from.id.as_str(), take, CheckpointCause::Fork).await?.0
+            self.checkpoint_because(from.id.as_str(), take, CheckpointCause::Fork.into()).await?.0
         };
         let mut sandbox = from.sandbox;
         sandbox.forked_from = Some(ForkedFrom { task: from.id, checkpoint: checkpoint.id });

@@ -41,7 +41,7 @@ mod shell;
 mod take_up;
 mod workspace;
 
-pub use checkpoint::{Forgetting, Pruned, Restoration, TakeCheckpoint};
+pub use checkpoint::{Explanation, Forgetting, Pruned, Restoration, TakeCheckpoint};
 pub use create::CreateTask;
 pub use delete::Deleted;
 pub use error::LifecycleError;

@@ -33,6 +33,8 @@ impl Home {
             ("ARMOR_SANDBOX_IMAGE", engine::image().to_string()),
             // What a test gives a sandbox is little, so that many fit side by side.
             ("ARMOR_SANDBOX_MEMORY_MIB", "256".to_owned()),
+            // Tests count checkpoints and their events; those of risks and ends ask for them.
+            ("ARMOR_CHECKPOINT_AUTOMATIC", "false".to_owned()),
             // Tests count what there is on the engine.
             ("ARMOR_POOL_SIZE", "0".to_owned()),
             // A test fails over what is done, not over a machine that is slow just then.

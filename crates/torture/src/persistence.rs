@@ -262,6 +262,7 @@ fn draft(id: &str) -> Outcome<Draft> {
         task: task()?,
         name: None,
         cause: CheckpointCause::Asked,
+        risk: None,
         at: Timestamp::from_micros(0),
         parent: None,
         state: serde_json::Value::Null,

@@ -70,6 +70,7 @@ impl Place {
             task: Self::task()?,
             name: None,
             cause: CheckpointCause::Asked,
+            risk: None,
             at: now,
             parent: None,
             state: serde_json::Value::Null,

@@ -25,6 +25,7 @@ pub(crate) fn draft() -> Draft {
         task: Place::task(),
         name: None,
         cause: CheckpointCause::Imported,
+        risk: None,
         at: Timestamp::from_micros(7),
         parent: None,
         state: serde_json::json!({}),

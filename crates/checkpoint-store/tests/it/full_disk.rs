@@ -56,6 +56,7 @@ fn draft(id: &str) -> Draft {
         task: Place::task(),
         name: None,
         cause: CheckpointCause::Asked,
+        risk: None,
         at: Timestamp::from_micros(0),
         parent: None,
         state: serde_json::Value::Null,

@@ -3,10 +3,14 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 
-use armor_checkpoint_store::{Reason, StoreError};
+use armor_checkpoint_store::{Draft, Reason, Root, Rules, StoreError};
+use armor_core::checkpoint::CheckpointCause;
+use armor_core::execution::CommandLine;
+use armor_core::risk::{Assessment, Circumstances, Risk};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::archive::draft;
 use crate::plot::{Deed, act, act_all, deed};
 use crate::support::{Place, describe};
 
@@ -34,6 +38,30 @@ proptest! {
         prop_assert_eq!(verified.whole.len(), taken.len());
         prop_assert!(verified.findings.is_empty(), "{:?}", verified.findings);
     }
+}
+
+// R27: the reason stands in the manifest, and in no other one.
+#[test]
+fn what_was_thought_of_a_command_comes_back_with_the_checkpoint() {
+    let place = Place::new();
+    let command = CommandLine::Shell("rm -rf x".to_owned());
+    let risk = Assessment::new(Risk::of(&command, &Circumstances::default()), 50);
+    let draft = Draft { cause: CheckpointCause::BeforeRisk, risk: Some(risk.clone()), ..draft() };
+    let (id, task) = (draft.id.clone(), draft.task.clone());
+    let text = |id: &str| {
+        let file = format!("home/checkpoints/manifests/{task}/{id}.json");
+        fs::read_to_string(place.path(&file)).unwrap()
+    };
+    place
+        .store
+        .take(draft, &[Root { name: "workspace", path: &place.tree() }], &Rules::none())
+        .unwrap();
+    assert_eq!(place.store.get(&task, &id).unwrap().risk, Some(risk));
+    assert!(text(id.as_str()).contains(r#""cause":"before_risk""#));
+    let other = place.take();
+    assert_eq!(other.task, task);
+    assert!(!text(other.id.as_str()).contains("risk"));
+    assert_eq!(place.store.get(&task, &other.id).unwrap().risk, None);
 }
 
 #[test]

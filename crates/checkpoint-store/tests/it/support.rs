@@ -60,6 +60,7 @@ impl Place {
             task: Self::task(),
             name: None,
             cause: CheckpointCause::Asked,
+            risk: None,
             at: Timestamp::from_micros(i64::from(number)),
             parent: None,
             state: serde_json::json!({ "status": "running" }),

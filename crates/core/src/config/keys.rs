@@ -1,5 +1,6 @@
 //! Every configuration key: its name, what values it takes, its default, who may set it.
 
+use crate::checkpoint::Consistency;
 use crate::sandbox::{MonitorAction, NetworkMode};
 use crate::task::WorkspaceMode;
 
@@ -104,6 +105,20 @@ pub static KEYS: &[Key] = &[
         "Whether `armor-mcp` backs the database up when it starts.",
     ),
     key(
+        "checkpoint.automatic",
+        Switch,
+        "true",
+        UserOnly,
+        "Whether checkpoints are taken by themselves: at a task's start and end, and before risky commands.",
+    ),
+    key(
+        "checkpoint.consistency",
+        Choice(Consistency::NAMES),
+        "risk",
+        UserOnly,
+        "Whether a sandbox stands still while its files are read: never (live), before a risky command while others run (risk), always (pause).",
+    ),
+    key(
         "checkpoint.keep_last",
         Integer(1, 100_000),
         "50",
@@ -119,6 +134,13 @@ pub static KEYS: &[Key] = &[
     ),
     key("checkpoint.keep_daily", Integer(0, 100_000), "30", UserOnly, "Of how many days."),
     key("checkpoint.keep_weekly", Integer(0, 100_000), "12", UserOnly, "Of how many weeks."),
+    key(
+        "checkpoint.risk_threshold",
+        Integer(1, 100),
+        "50",
+        UserOnly,
+        "The score from which on a command is risky: `armor checkpoint explain` says what one scores.",
+    ),
     key(
         "checkpoint.size_limit_mib",
         Integer(0, 1_073_741_824),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
+use crate::checkpoint::Consistency;
 use crate::config::Entry;
 use crate::network::{NetworkPolicy, Rule, rules};
 use crate::retention::Retention;
@@ -18,7 +19,7 @@ use crate::task::{SandboxRequest, WorkspaceMode};
 pub struct Settings {
     /// How the database is backed up.
     pub backup: BackupSettings,
-    /// What checkpoints leave out, and which stay.
+    /// Which checkpoints are taken by themselves, what they leave out, and which stay.
     pub checkpoint: CheckpointSettings,
     /// Where the data is.
     pub database: DatabaseSettings,
@@ -62,6 +63,12 @@ pub struct CheckpointSettings {
     pub largest_file_mib: u32,
     /// What they leave out, in the syntax of `.gitignore`.
     pub leave_out: Vec<String>,
+    /// Whether some are taken by themselves.
+    pub automatic: bool,
+    /// Whether a sandbox stands still while its files are read.
+    pub consistency: Consistency,
+    /// The score from which on one is taken before a command.
+    pub risk_threshold: u32,
     /// How many of the newest of a task stay.
     pub keep_last: u32,
     /// The newest of each of how many hours.

@@ -66,7 +66,7 @@ impl Lifecycle {
         let importing = tokio::spawn(async move {
             let _lock = lifecycle.parts.folders.lock(&task.id).await?;
             let task = lifecycle.parts.registry.get(&task.id).await?;
-            let draft = lifecycle.draft(&task, take.name, CheckpointCause::Imported).await?;
+            let draft = lifecycle.draft(&task, take.name, CheckpointCause::Imported.into()).await?;
             let owner = lifecycle.user_of(&task.sandbox);
             let taking = lifecycle.with_store(move |store| {
                 let file = File::open(&archive).map_err(|source| StoreError::Io {

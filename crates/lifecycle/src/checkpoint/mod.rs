@@ -10,10 +10,12 @@ mod find;
 mod forget;
 mod restore;
 mod retain;
+mod schedule;
 mod take;
 
 pub use forget::Forgetting;
 pub use restore::Restoration;
 pub use retain::Pruned;
+pub use schedule::Explanation;
 pub use take::TakeCheckpoint;
 pub(crate) use take::{MEMORY, WORKSPACE};

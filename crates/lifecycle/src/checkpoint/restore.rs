@@ -36,10 +36,12 @@ pub struct Restoration {
     pub changed: u64,
 }
 
-/// What is known of a restoration, also when its process is gone.
+/// What is known of a restoration, or of a checkpoint for which the sandbox stands still, also when its
+/// process is gone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Note {
-    checkpoint: CheckpointId,
+    /// None while one is only taken.
+    checkpoint: Option<CheckpointId>,
     /// None while it has not been taken.
     safety: Option<CheckpointId>,
     /// What stands still.
@@ -90,18 +92,43 @@ impl Lifecycle {
         self.finish_restoration(&task.id).await?;
         let (_, to) = self.find_checkpoint(task.id.as_str(), checkpoint).await?;
         let sandbox = self.running_sandbox(task).await?;
-        let note = Note { checkpoint: to.id.clone(), safety: None, sandbox, path };
+        let note = Note { checkpoint: Some(to.id.clone()), safety: None, sandbox, path };
         let restored = self.restore_noted(task, to, note).await;
         // To its end, if it has come so far that it can be; else it is as if it had not begun. What
         // comes to neither stays, and the sandbox stands still.
         if restored.is_err() {
             self.finish_restoration(&task.id).await?;
         }
+        self.empty_trash().await;
+        restored
+    }
+
+    /// Lets the task's sandbox stand still, if it runs, and notes that, for whoever comes when this
+    /// process is gone. Says whether it does. For whoever holds the task's lock.
+    pub(super) async fn stand_still(&self, task: &Task) -> Result<bool, LifecycleError> {
+        let Some(sandbox) = self.running_sandbox(task).await? else { return Ok(false) };
+        let note =
+            Note { checkpoint: None, safety: None, sandbox: Some(sandbox.clone()), path: None };
+        self.write_note(&task.id, &note)?;
+        if let Err(error) = self.parts.runtime.pause(&sandbox).await {
+            self.go_on(&task.id).await?;
+            return Err(error.into());
+        }
+        Ok(true)
+    }
+
+    /// Lets it go on.
+    pub(super) async fn go_on(&self, task: &TaskId) -> Result<(), LifecycleError> {
+        self.finish_restoration(task).await?;
+        self.empty_trash().await;
+        Ok(())
+    }
+
+    async fn empty_trash(&self) {
         if let Err(error) = self.parts.folders.empty_trash().await {
             let cause = armor_core::error::chain(&error);
             tracing::warn!(cause, "what was replaced stays in the trash for now");
         }
-        restored
     }
 
     /// The task's sandbox, if it runs. One that has ended may still have one, which is about to go.
@@ -162,7 +189,7 @@ impl Lifecycle {
 
     /// Takes a checkpoint of all that restoring another one may replace.
     async fn take_safety(&self, task: &Task, to: &Manifest) -> Result<Manifest, LifecycleError> {
-        let draft = self.draft(task, None, CheckpointCause::BeforeRestore).await?;
+        let draft = self.draft(task, None, CheckpointCause::BeforeRestore.into()).await?;
         let (roots, rules, wanted) = (self.roots(task), self.rules(), to.clone());
         let taking = self.with_store(move |store| {
             let roots: Vec<_> =
@@ -202,7 +229,7 @@ impl Lifecycle {
         };
         let note = note.map_err(|source| self.cannot_restore(task, source))?;
         if is_restored {
-            tracing::warn!(%task, checkpoint = %note.checkpoint, "restored, which was begun before");
+            tracing::warn!(%task, checkpoint = ?note.checkpoint, "restored, which was begun before");
             // How much that was is not known any more.
             self.note_restored(task, &note, 0).await?;
         }
@@ -217,7 +244,7 @@ impl Lifecycle {
     ) -> Result<(), LifecycleError> {
         let Note { checkpoint, safety, path, .. } = note.clone();
         // There is a journal only behind it.
-        let Some(safety) = safety else { return Ok(()) };
+        let (Some(checkpoint), Some(safety)) = (checkpoint, safety) else { return Ok(()) };
         let is_all = path.is_none();
         let path = path.map(|path| path.as_str().to_owned());
         let restored = CheckpointEvent::Restored { checkpoint, safety, changed, path };

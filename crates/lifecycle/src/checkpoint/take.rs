@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use armor_checkpoint_store::{Draft, Manifest, Preview, Root, Rules, Store, StoreError};
-use armor_core::checkpoint::{Checkpoint, CheckpointCause, CheckpointName};
+use armor_core::checkpoint::{Checkpoint, CheckpointCause, CheckpointName, Consistency};
+use armor_core::risk::Assessment;
 use armor_core::task::{Folder, Task};
 use armor_persistence::StorageError;
 use armor_registry::RegistryError;
@@ -23,9 +24,25 @@ pub struct TakeCheckpoint {
     pub pinned: bool,
 }
 
+/// Why one is taken.
+#[derive(Debug)]
+pub(crate) struct Because {
+    pub(crate) cause: CheckpointCause,
+    /// What was thought of the command that it is taken before.
+    pub(crate) risk: Option<Assessment>,
+    /// Whether the sandbox stands still meanwhile, whatever the settings say.
+    pub(crate) pauses: bool,
+}
+
+impl From<CheckpointCause> for Because {
+    fn from(cause: CheckpointCause) -> Self {
+        Self { cause, risk: None, pauses: false }
+    }
+}
+
 impl Lifecycle {
     /// Takes a checkpoint of the task's files, its workspace and its memory, as they are now. Commands
-    /// that run go on meanwhile. Older ones go, as the settings say.
+    /// that run go on meanwhile, unless the settings say otherwise. Older ones go, as the settings say.
     ///
     /// # Errors
     /// When the task has no files yet, the name is taken, or the files cannot be read or kept.
@@ -34,7 +51,7 @@ impl Lifecycle {
         reference: &str,
         take: TakeCheckpoint,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
-        self.checkpoint_because(reference, take, CheckpointCause::Asked).await
+        self.checkpoint_because(reference, take, CheckpointCause::Asked.into()).await
     }
 
     /// The same for another reason.
@@ -42,7 +59,7 @@ impl Lifecycle {
         &self,
         reference: &str,
         take: TakeCheckpoint,
-        cause: CheckpointCause,
+        because: Because,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
         let (lifecycle, task) = (self.clone(), self.resolve(reference).await?);
         // The lock has to be held as long as the work lasts, also when nobody waits for it any more.
@@ -50,21 +67,39 @@ impl Lifecycle {
             let _lock = lifecycle.parts.folders.lock(&task.id).await?;
             let task = lifecycle.parts.registry.get(&task.id).await?;
             lifecycle.finish_restoration(&task.id).await?;
-            let taken = lifecycle.take_checkpoint(&task, take, cause).await?;
+            let taken = lifecycle.take_still(&task, take, because).await?;
             lifecycle.retain_some(&task.id).await;
             Ok(taken)
         });
         taking.await.map_err(|_| LifecycleError::Broken("taking a checkpoint"))?
     }
 
-    /// The same for whoever holds the task's lock. None goes for it.
+    /// The same for whoever holds the task's lock, in a sandbox that stands still where that is wanted.
+    /// None goes for it.
+    pub(super) async fn take_still(
+        &self,
+        task: &Task,
+        take: TakeCheckpoint,
+        because: Because,
+    ) -> Result<(Checkpoint, Manifest), LifecycleError> {
+        let pauses = because.pauses || self.settings.checkpoint.consistency == Consistency::Pause;
+        let stands_still = pauses && self.stand_still(task).await?;
+        let taken = self.take_checkpoint(task, take, because).await;
+        if stands_still && let Err(error) = self.go_on(&task.id).await {
+            let cause = armor_core::error::chain(&error);
+            tracing::warn!(task = %task.id, cause, "the sandbox stands still until it is needed");
+        }
+        taken
+    }
+
+    /// The same whether it stands still or not.
     pub(super) async fn take_checkpoint(
         &self,
         task: &Task,
         take: TakeCheckpoint,
-        cause: CheckpointCause,
+        because: Because,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
-        let draft = self.draft(task, take.name, cause).await?;
+        let draft = self.draft(task, take.name, because).await?;
         let (roots, rules) = (self.roots(task), self.rules());
         let taking = self.with_store(move |store| {
             let roots: Vec<_> =
@@ -102,7 +137,7 @@ impl Lifecycle {
         &self,
         task: &Task,
         name: Option<CheckpointName>,
-        cause: CheckpointCause,
+        Because { cause, risk, .. }: Because,
     ) -> Result<Draft, LifecycleError> {
         let earlier = self.parts.registry.checkpoints(Some(&task.id)).await?;
         if let Some(name) = &name
@@ -122,6 +157,7 @@ impl Lifecycle {
             task: task.id.clone(),
             name,
             cause,
+            risk,
             at: now,
             parent: earlier.last().map(|last| last.id.clone()),
             state,
