@@ -11,9 +11,11 @@ async fn engine_what_would_be_removed_is_shown_asked_for_and_then_removed() {
     let home = Home::new();
     let backup = json(&home, &["backup", "create"])["path"].as_str().unwrap().to_owned();
     let task = json(&home, &["create-task", "new"])["task_id"].as_str().unwrap().to_owned();
+    json(&home, &["checkpoint", "create", "new"]);
     json(&home, &["backup", "restore", &backup, "--force"]);
     let folder = home.path().join("tasks").join(&task);
-    assert!(folder.exists());
+    let manifests = home.path().join("checkpoints/manifests").join(&task);
+    assert!(folder.exists() && manifests.exists());
 
     // What it was made for may still be wanted: not without a word.
     let nothing = armor(&home, &["prune"]);
@@ -29,7 +31,8 @@ async fn engine_what_would_be_removed_is_shown_asked_for_and_then_removed() {
 
     let done = json(&home, &["prune", "--all", "--force"]);
     assert_eq!(done["removed"]["orphans"], 1);
-    assert!(!folder.exists());
+    // R26: all its layers.
+    assert!(!folder.exists() && !manifests.exists());
     assert_eq!(armor(&home, &["prune"]).out, "Nothing is due.\n");
     assert!(home.leftovers().await.is_empty());
 }

@@ -103,6 +103,8 @@ impl Lifecycle {
             return Ok(Fate::Left);
         }
         if is_files(belongings) {
+            let of = task.clone();
+            self.with_store(move |store| store.forget(&of)).await?;
             self.parts.folders.discard(task, lock)?;
         } else {
             self.parts.runtime.remove(task).await?;
