@@ -269,7 +269,7 @@ impl Diagnostic for RegistryError {
                 "Look at the disk and the folder (the system's log says more), then repeat: nothing that was acknowledged is lost.".to_owned()
             }
             Self::Corrupt { .. } => {
-                "Run `armor doctor` to see how much is damaged; `armor backup list` shows what `armor backup restore` can bring back.".to_owned()
+                "Run `armor doctor` to see how much is damaged; `armor backup list` shows what `armor backup restore` can bring back. Without a backup, move the database away: `armor recover --all` makes the tasks again from their files.".to_owned()
             }
             Self::InUse { .. } => {
                 "End every armor and armor-mcp that works on this home, then repeat. A task with the network egress keeps an `armor network carry` running: stop the task first.".to_owned()

@@ -317,3 +317,25 @@ fn another_option_can_be_chosen() {
     assert_eq!(task["metadata"], json!({}));
     assert_eq!(refused(home, &["recover", "nobody"], 3), "task.not_found");
 }
+
+// R25: what runs goes on, and is found again: the home keeps its id without its database.
+#[tokio::test]
+async fn engine_a_sandbox_of_a_task_that_is_made_again_is_its_own() {
+    armor_testkit::require_engine!();
+    let prepared = Prepared::new();
+    let home = &prepared.home;
+    let begun = ["exec", "a task", "--background", "--", "sleep", "600"];
+    let execution = json(home, &begun)["execution_id"].clone();
+    json(home, &["exec", "a task", "--", "touch", "/tmp/only-there"]);
+    prepared.lose_the_database();
+    let told = json(home, &["recover", "--all"])["tasks"][0].clone();
+    assert_eq!((&told["options"][0]["loses"], &told["left"]), (&json!([]), &json!([])), "{told}");
+    let seen = json(home, &["exec", "a task", "--", "ls", "/tmp/only-there"]);
+    assert_eq!(seen["exit_code"], 0, "it is the same sandbox: {seen}");
+    let executions = json(home, &["executions", "list", "a task"]);
+    let running =
+        executions.as_array().unwrap().iter().find(|one| one["execution_id"] == execution);
+    assert_eq!(running.unwrap()["status"], "running", "{executions}");
+    json(home, &["cleanup-task", "a task", "--force"]);
+    assert!(home.leftovers().await.is_empty());
+}

@@ -1,6 +1,6 @@
 //! Opening a database: the file made private, the schema brought up to date, the home's id kept.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub(super) async fn open(
         lock.map_err(|error| RegistryError::of_io("lock the database for opening", error))?;
     migrate(path, &options).await?;
     let mut writer = options.connect().await.map_err(failed("open the database"))?;
-    let home = ensure_home_id(&mut writer, clock, ids).await?;
+    let home = ensure_home_id(path, &mut writer, clock, ids).await?;
     drop(lock);
 
     let readers = Arc::new(Readers::open(options.clone()).await?);
@@ -110,24 +110,37 @@ fn migration_failed(path: &Path, error: MigrateError) -> RegistryError {
     }
 }
 
+/// Reads the home's id, or gives it one. It is also kept beside the database: what the home has on an
+/// engine bears it, and has to be found again when the database is lost.
 async fn ensure_home_id(
+    path: &Path,
     writer: &mut SqliteConnection,
     clock: &dyn Clock,
     ids: &dyn IdSource,
 ) -> Result<HomeId, RegistryError> {
     const ACTION: &str = "read the home's id";
     const FIND: &str = "SELECT value FROM home WHERE key = 'id'";
+    let beside = path.with_extension("home-id");
+    let kept = fs::read_to_string(&beside).ok().and_then(|id| HomeId::parse(id.trim()).ok());
     let found = sqlx::query_scalar(FIND).fetch_optional(&mut *writer).await;
     let found: Option<String> = found.map_err(failed(ACTION))?;
     let id = if let Some(id) = found {
         id
     } else {
+        let id = kept.clone().unwrap_or_else(|| ids.home_id(clock.now()));
         sqlx::query("INSERT INTO home (key, value) VALUES ('id', ?) ON CONFLICT DO NOTHING")
-            .bind(ids.home_id(clock.now()).as_str())
+            .bind(id.as_str())
             .execute(&mut *writer)
             .await
             .map_err(failed(ACTION))?;
         sqlx::query_scalar(FIND).fetch_one(&mut *writer).await.map_err(failed(ACTION))?
     };
-    HomeId::parse(id).map_err(|error| corrupt(ACTION, error))
+    let id = HomeId::parse(id).map_err(|error| corrupt(ACTION, error))?;
+    if kept.as_ref() != Some(&id)
+        && let Err(error) = fs::write(&beside, format!("{id}\n"))
+    {
+        // It is there for the loss of the database, and written the next time.
+        tracing::debug!(%error, "the home's id is not kept beside the database");
+    }
+    Ok(id)
 }
