@@ -196,7 +196,9 @@ impl Place {
             .stdout(Stdio::piped())
             .spawn()?;
         // The moment is what is tried, not something that is waited for.
-        std::thread::sleep(Duration::from_micros(random.u64(..30_000)));
+        // Most deeds take a few milliseconds, some many.
+        let longest = 40_000_u64 >> random.u8(..6);
+        std::thread::sleep(Duration::from_micros(random.u64(..longest)));
         child.kill()?;
         let ended = child.wait_with_output()?;
         if !ended.status.success() && ended.status.code().is_some() {
