@@ -14,6 +14,8 @@ use crate::tree::{Kind, Piece};
 #[derive(Debug, Default)]
 pub(crate) struct Needed {
     chunks: HashSet<ChunkId, BuildHasherDefault<FirstBytes>>,
+    /// The folders that were looked into. Not the same: a file may hold what a folder's chunk does.
+    folders: HashSet<ChunkId, BuildHasherDefault<FirstBytes>>,
     /// What they take in the store, in bytes.
     pub(crate) bytes: u64,
 }
@@ -31,7 +33,8 @@ impl Needed {
         let mut newly = Vec::new();
         let mut waiting: Vec<ChunkId> = manifest.roots.iter().map(|root| root.tree).collect();
         while let Some(id) = waiting.pop() {
-            if !self.insert(chunks, id, &mut newly) {
+            self.insert(chunks, id, &mut newly);
+            if !self.folders.insert(id) {
                 continue;
             }
             let found = tree(chunks, &id).map_err(|source| StoreError::Incomplete {
@@ -56,15 +59,14 @@ impl Needed {
         Ok(newly)
     }
 
-    fn insert(&mut self, chunks: &Chunks, id: ChunkId, newly: &mut Vec<ChunkId>) -> bool {
+    fn insert(&mut self, chunks: &Chunks, id: ChunkId, newly: &mut Vec<ChunkId>) {
         if !self.chunks.insert(id) {
-            return false;
+            return;
         }
         newly.push(id);
         if let Some((_, place)) = chunks.find(&id) {
             self.bytes += u64::from(place.stored);
         }
-        true
     }
 
     pub(crate) fn contains(&self, chunk: &ChunkId) -> bool {

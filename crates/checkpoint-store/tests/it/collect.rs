@@ -190,6 +190,71 @@ fn nothing_goes_while_a_checkpoint_is_damaged() {
     place.restore(&second);
 }
 
+// R97: an agent may write a file that holds just what the store keeps of a folder.
+#[test]
+fn a_file_that_looks_like_a_folder_hides_nothing_of_it() {
+    let place = Place::new();
+    fs::create_dir(place.tree().join("folder")).unwrap();
+    fs::write(place.tree().join("folder/inside"), noise(1, 100_000)).unwrap();
+    fs::write(place.tree().join("goes"), noise(2, 900_000)).unwrap();
+    let first = place.take();
+    // The chunk of a folder that is a tree's root is known by the manifest.
+    let only_folder = place.path("only");
+    fs::rename(place.tree().join("folder"), &only_folder).unwrap();
+    let draft = armor_checkpoint_store::Draft {
+        id: "folder".parse().unwrap(),
+        task: "another".parse().unwrap(),
+        name: None,
+        cause: armor_core::checkpoint::CheckpointCause::Asked,
+        risk: None,
+        at: armor_core::time::Timestamp::from_micros(0),
+        parent: None,
+        state: serde_json::Value::Null,
+    };
+    let roots = [armor_checkpoint_store::Root { name: "workspace", path: &only_folder }];
+    let rules = armor_checkpoint_store::Rules::none();
+    let folder = place.store.take(draft, &roots, &rules).unwrap().roots[0].tree;
+    fs::rename(&only_folder, place.tree().join("folder")).unwrap();
+    let encoded = chunk(&place, &folder);
+    fs::write(place.tree().join("zz-a-file"), encoded).unwrap();
+    fs::remove_file(place.tree().join("goes")).unwrap();
+    let second = place.take();
+    let tree = describe(&place.tree());
+    forget(&place, &first);
+    place.store.forget(&"another".parse().unwrap()).unwrap();
+    let collected = place.store.collect(WAIT).unwrap().unwrap();
+    assert!(collected.packs_removed > 0);
+    assert_whole(&place, 1);
+    assert_eq!(describe(&place.restore(&second)), tree);
+}
+
+/// What a chunk has, by the lists at the ends of the packs (docs/persistence.md).
+fn chunk(place: &Place, id: &armor_checkpoint_store::ChunkId) -> Vec<u8> {
+    let wanted = id.to_string();
+    for pack in packs(place).into_keys() {
+        let bytes = fs::read(pack).unwrap();
+        let (rest, count) = bytes.split_last_chunk::<8>().unwrap();
+        let count = usize::try_from(u64::from_le_bytes(*count)).unwrap();
+        let list = &rest[rest.len() - 32 - count * 48..rest.len() - 32];
+        for entry in list.chunks_exact(48) {
+            let name: [u8; 32] = entry[..32].try_into().unwrap();
+            if blake3::Hash::from_bytes(name).to_hex().as_str() != wanted {
+                continue;
+            }
+            let number =
+                |from: usize| u32::from_le_bytes(entry[from..from + 4].try_into().unwrap());
+            let (at, stored) = (number(32) as usize, number(40) as usize);
+            let (stored, raw) = (&bytes[at..at + stored], number(44) as usize);
+            return if stored.len() == raw {
+                stored.to_vec()
+            } else {
+                zstd::bulk::decompress(stored, raw).unwrap()
+            };
+        }
+    }
+    panic!("{wanted} is in no pack");
+}
+
 // Which of two copies is found first is chance: the last good one never goes.
 #[test]
 fn the_last_good_copy_of_a_chunk_stays() {
