@@ -106,7 +106,12 @@ impl Folder {
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
         let folder = below(&self.0, folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let new = format!("{name}.lock");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        // What an agent may have put there, such as a pipe that nobody reads.
+        match unlinkat(&folder, &new, AtFlags::empty()) {
+            Err(Errno::NOENT) => {}
+            removed => removed?,
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let file = openat(&folder, &new, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
         self.give(&file)?;
         File::from(file).write_all(text.as_bytes())?;

@@ -49,6 +49,24 @@ fn what_is_no_repository_or_has_no_such_branch_stays_as_it_is() {
     assert_eq!(repository.git(&["for-each-ref"]), before);
 }
 
+// R95: what an agent put in the way holds nobody up, and is not written through.
+#[test]
+fn a_pipe_or_another_name_of_a_file_in_the_way_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (repository, commit) = working_copy(&folder);
+    let lock = repository.path().join(".git/HEAD.lock");
+    let pipe = std::process::Command::new("mkfifo").arg(&lock).status().unwrap();
+    assert!(pipe.success());
+    rename_branch(repository.path(), "task/one", "task/two").unwrap();
+    assert_eq!(repository.git(&["rev-parse", "HEAD"]), commit);
+    let other = repository.path().join("file");
+    let before = fs::read(&other).unwrap();
+    fs::hard_link(&other, &lock).unwrap();
+    rename_branch(repository.path(), "task/two", "task/three").unwrap();
+    assert_eq!(fs::read(&other).unwrap(), before);
+    assert_eq!(repository.git(&["symbolic-ref", "--short", "HEAD"]), "task/three");
+}
+
 // R97: nothing outside of the working copy is written to, or read.
 #[test]
 fn links_lead_nowhere() {
