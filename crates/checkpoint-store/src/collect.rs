@@ -3,7 +3,8 @@
 //! First, beside everybody else, it is found out what is needed, and what is needed of packs that are to
 //! go is copied to new ones. Then, alone for a moment, checkpoints that came meanwhile are looked at, and
 //! the packs go that nobody needs by then. A kill leaves chunks that are there twice, or packs that the
-//! next one removes.
+//! next one removes. On a disk that is too full for the copies the packs go of which nothing is needed;
+//! that makes room for the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -18,7 +19,7 @@ use crate::index::{Chunks, Index, packs};
 use crate::lock::StoreLock;
 use crate::mark::Needed;
 use crate::pack::{self, LARGEST_PACK, PackId, PackWriter, Place};
-use crate::{ChunkId, index, manifest, write};
+use crate::{ChunkId, damage, due, index, manifest, write};
 
 /// A pack of which a part of so many is not needed is written anew.
 const WORTHWHILE: u64 = 4;
@@ -43,15 +44,39 @@ pub struct Collected {
 /// work; none when that did not come, or another process is at it.
 pub(crate) fn collect(root: &Path, wait: Duration) -> Result<Option<Collected>, StoreError> {
     let Some(_collecting) = StoreLock::collecting(root)? else { return Ok(None) };
+    due::begin(root)?;
+    let mut all = Collected::default();
+    loop {
+        let Some(Round { collected, is_last }) = round(root, wait)? else { return Ok(None) };
+        all = Collected {
+            packs_removed: all.packs_removed + collected.packs_removed,
+            bytes_freed: all.bytes_freed + collected.bytes_freed,
+            ..collected
+        };
+        if is_last {
+            due::end(root)?;
+            return Ok(Some(all));
+        }
+    }
+}
+
+/// What came of looking at all packs once.
+struct Round {
+    collected: Collected,
+    /// Whether all went that can; else there was no room for copies, and there is more now.
+    is_last: bool,
+}
+
+fn round(root: &Path, wait: Duration) -> Result<Option<Round>, StoreError> {
     let beside = StoreLock::shared(root)?;
     let seen: BTreeSet<_> = manifest::all(root)?.into_iter().collect();
     let mut needed = Needed::default();
     let chunks = chunks(root)?;
     for (task, id) in &seen {
-        needed.add(&chunks, &manifest::load(&manifest::file(root, task, id))?)?;
+        add(&mut needed, &chunks, root, task, id)?;
     }
     let collected = Collected { chunks: needed.count(), bytes: needed.bytes, ..Default::default() };
-    let (going, written) = Heaps::of(root, &chunks, &needed)?.save(root)?;
+    let Saved { going, written, is_last } = Heaps::of(root, &chunks, &needed)?.save(root)?;
     drop(beside);
 
     let Some(_alone) = StoreLock::alone(root, wait)? else { return Ok(None) };
@@ -61,14 +86,28 @@ pub(crate) fn collect(root: &Path, wait: Duration) -> Result<Option<Collected>, 
     }
     sweep(root)?;
     if !going.is_empty() {
+        damage::clear(root, |pack| going.contains_key(pack))?;
         Index::gather(root)?.0.keep(root)?;
     }
     let removed: u64 = going.values().sum();
-    Ok(Some(Collected {
+    let collected = Collected {
         packs_removed: going.len() as u64,
         bytes_freed: removed.saturating_sub(written),
         ..collected
-    }))
+    };
+    Ok(Some(Round { collected, is_last }))
+}
+
+/// Adds what a checkpoint needs, unless it has been forgotten meanwhile.
+fn add(
+    needed: &mut Needed,
+    chunks: &Chunks,
+    root: &Path,
+    task: &TaskId,
+    id: &CheckpointId,
+) -> Result<Vec<ChunkId>, StoreError> {
+    let Some(manifest) = manifest::find(root, task, id)? else { return Ok(Vec::new()) };
+    needed.add(chunks, &manifest)
 }
 
 fn chunks(root: &Path) -> Result<Chunks, StoreError> {
@@ -77,6 +116,16 @@ fn chunks(root: &Path) -> Result<Chunks, StoreError> {
         tracing::warn!(%error, "a pack stays as it is");
     }
     Ok(Chunks::new(index, root))
+}
+
+/// What may go.
+struct Saved {
+    /// The packs, with how long they are.
+    going: BTreeMap<PackId, u64>,
+    /// Bytes that were copied out of them.
+    written: u64,
+    /// Whether these are all.
+    is_last: bool,
 }
 
 /// The packs as they are, and which are to go.
@@ -115,10 +164,7 @@ impl Heaps {
         let mut saved: BTreeMap<ChunkId, Vec<(PackId, Place)>> = BTreeMap::new();
         for (id, _, list) in lists.into_iter().filter(|(id, ..)| going.contains_key(id)) {
             for (chunk, place) in list.into_iter().filter(|(chunk, _)| needed.contains(chunk)) {
-                let is_elsewhere = chunks.find(&chunk).is_some_and(|(pack, _)| {
-                    !going.contains_key(&pack) && chunks.read(&chunk).is_ok()
-                });
-                if !is_elsewhere {
+                if !chunks.is_in(&chunk, |pack| !going.contains_key(pack)) {
                     saved.entry(chunk).or_default().push((id, place));
                 }
             }
@@ -126,9 +172,31 @@ impl Heaps {
         Ok(Self { going, saved })
     }
 
-    /// Copies what is needed to new packs, and says which may go then, and how many bytes were written.
-    /// What cannot be read keeps its packs: who knows whether it can be one day.
-    fn save(mut self, root: &Path) -> Result<(BTreeMap<PackId, u64>, u64), StoreError> {
+    /// Copies what is needed to new packs, if there is room for that.
+    fn save(mut self, root: &Path) -> Result<Saved, StoreError> {
+        let of_nothing = self.without_needed();
+        match self.copy(root) {
+            Ok(written) => Ok(Saved { going: self.going, written, is_last: true }),
+            Err(StoreError::Io { source, .. })
+                if source.kind() == io::ErrorKind::StorageFull && !of_nothing.is_empty() =>
+            {
+                Ok(Saved { going: of_nothing, written: 0, is_last: false })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The packs that are to go of which nothing has to be copied.
+    fn without_needed(&self) -> BTreeMap<PackId, u64> {
+        let places = self.saved.values().flatten();
+        let needed: BTreeSet<_> = places.map(|(pack, _)| *pack).collect();
+        let of_nothing = self.going.iter().filter(|(pack, _)| !needed.contains(pack));
+        of_nothing.map(|(pack, length)| (*pack, *length)).collect()
+    }
+
+    /// Says how many bytes were written. What cannot be read keeps its packs: who knows whether it can be
+    /// one day.
+    fn copy(&mut self, root: &Path) -> Result<u64, StoreError> {
         let folder = packs(root);
         let mut in_order: Vec<_> = std::mem::take(&mut self.saved).into_iter().collect();
         in_order.sort_by_key(|(_, places)| places.first().map(|(id, place)| (*id, place.offset)));
@@ -160,7 +228,7 @@ impl Heaps {
         if let Some(pack) = writer {
             self.stays(pack.finish(&folder)?);
         }
-        Ok((self.going, written))
+        Ok(written)
     }
 
     /// What was written anew may be what was there.
@@ -198,7 +266,7 @@ fn without_newly_needed(
     let chunks = chunks(root)?;
     let mut newly = HashSet::new();
     for (task, id) in came {
-        newly.extend(needed.add(&chunks, &manifest::load(&manifest::file(root, &task, &id))?)?);
+        newly.extend(add(needed, &chunks, root, &task, &id)?);
     }
     let folder = packs(root);
     let mut spared = Vec::new();

@@ -58,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) made: Vec<Entry>,
     /// Files, folders and links that come, go or change.
     pub(crate) changed: u64,
+    /// What goes, or is replaced by something else.
+    pub(crate) lost: Vec<Entry>,
 }
 
 /// The bit of a mode that lets the owner read.
@@ -67,6 +69,7 @@ const OWNER_READS: u16 = 0o400;
 struct Work {
     opened: BTreeSet<Vec<u8>>,
     removed: Vec<Vec<u8>>,
+    lost: Vec<Entry>,
     folders: Vec<Vec<u8>>,
     placed: Vec<(Vec<u8>, Entry)>,
     given: Vec<(Vec<u8>, Meta)>,
@@ -231,7 +234,7 @@ impl<'a> Comparison<'a> {
             before => {
                 work.change(folder);
                 if let Some(before) = before {
-                    work.remove(path.clone(), &before);
+                    work.remove(path.clone(), before);
                 }
                 work.folders.push(path.clone());
                 work.given.push((path.clone(), wanted));
@@ -259,8 +262,9 @@ impl<'a> Comparison<'a> {
             }
             before => {
                 self.work.change(folder);
-                if let Some(before) = before.filter(Entry::is_folder) {
-                    self.work.remove(path.clone(), &before);
+                match before {
+                    Some(before) if before.is_folder() => self.work.remove(path.clone(), before),
+                    before => self.work.lost.extend(before),
                 }
                 self.work.placed.push((path, entry));
             }
@@ -281,7 +285,7 @@ impl<'a> Comparison<'a> {
             }
             _ => {
                 self.work.change(folder);
-                self.work.remove(path, &before);
+                self.work.remove(path, before);
             }
         }
     }
@@ -314,15 +318,16 @@ impl Work {
     }
 
     /// Something goes. A folder is moved away, into which its owner has to get.
-    fn remove(&mut self, path: Vec<u8>, before: &Entry) {
+    fn remove(&mut self, path: Vec<u8>, before: Entry) {
         if before.is_folder() {
             self.opened.insert(path.clone());
         }
         self.removed.push(path);
+        self.lost.push(before);
     }
 
     fn in_order(self, links: &[Vec<Vec<u8>>]) -> Plan {
-        let mut plan = Plan { changed: self.changed, ..Plan::default() };
+        let mut plan = Plan { changed: self.changed, lost: self.lost, ..Plan::default() };
         let Plan { steps, made, .. } = &mut plan;
         steps.extend(self.opened.iter().cloned().map(|path| Step::Open { path }));
         let removed = self.removed.into_iter().zip(0..);

@@ -68,6 +68,12 @@ pub enum StoreError {
         /// What is wrong.
         source: Box<Self>,
     },
+    /// What would be replaced cannot be read back from the checkpoint that was taken of it.
+    #[error("what is kept of the present files is damaged, so they are not replaced")]
+    NotKept {
+        /// What is wrong.
+        source: Box<Self>,
+    },
     /// A folder's list is longer than can be kept.
     #[error("{path} has more in it, or more attributes, than a checkpoint can have of one folder", path = path.display())]
     FolderTooLarge {
@@ -119,6 +125,7 @@ impl Diagnostic for StoreError {
             Self::Damaged { .. } | Self::Missing { .. } | Self::Incomplete { .. } => {
                 Code::CheckpointDamaged
             }
+            Self::NotKept { .. } => Code::CheckpointUnsafe,
             Self::BadArchive { .. } => Code::CheckpointBadArchive,
             Self::Occupied { .. } | Self::InTheWay { .. } => Code::CheckpointOccupied,
             Self::NoPattern { .. } => Code::ConfigInvalid,
@@ -146,6 +153,10 @@ impl Diagnostic for StoreError {
             Self::Incomplete { task, checkpoint, .. } => format!(
                 "Bring the store's files back from a copy, or remove it (`armor checkpoint remove {task} {checkpoint}`): until then nothing is given back."
             ),
+            Self::NotKept { .. } => {
+                "Repeat it: the present files are kept anew then, since the damage is known now."
+                    .to_owned()
+            }
             Self::NoSuchPath { .. } => {
                 "Name it from the workspace on, as `armor checkpoint diff` does.".to_owned()
             }

@@ -1,14 +1,16 @@
 //! Where every chunk is: gathered from the lists of the packs, and kept in one file so that opening a
 //! store reads one file instead of hundreds. The packs are what counts; a file that does not fit them is
-//! made anew.
+//! made anew. A chunk may be there more than once; a copy that is known to be damaged does not count.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::damage::{self, Damaged};
 use crate::error::{StoreError, io_error};
 use crate::pack::{self, PackId, Place};
 use crate::{ChunkId, write};
@@ -20,6 +22,9 @@ const MAGIC: &[u8] = b"armor index 1\n";
 pub(crate) struct Index {
     packs: Vec<PackId>,
     places: HashMap<ChunkId, (u32, Place), BuildHasherDefault<FirstBytes>>,
+    /// Where those are besides that are there more than once.
+    copies: HashMap<ChunkId, Vec<(u32, Place)>, BuildHasherDefault<FirstBytes>>,
+    damaged: Damaged,
 }
 
 /// Names of chunks are hashes already.
@@ -48,7 +53,8 @@ impl Index {
         let there = names(&packs(root))?;
         let kept = fs::read(path(root)).ok().and_then(|bytes| Self::decode(&bytes));
         let kept = kept.filter(|kept| kept.packs.iter().all(|pack| there.contains(pack)));
-        let kept = kept.unwrap_or_default();
+        let mut kept = kept.unwrap_or_default();
+        kept.damaged = damage::load(root)?;
         let known = kept.packs.len();
         let (index, damaged) = kept.extended(root)?;
         // Now and then, so that opening a store stays fast and taking a checkpoint does, too.
@@ -75,7 +81,8 @@ impl Index {
         Ok((self, damaged))
     }
 
-    /// Gathers it from the packs alone. Damaged ones are left out and told of.
+    /// Gathers it from the packs alone. Damaged ones are left out and told of; all chunks of the others
+    /// count.
     pub(crate) fn gather(root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
         Self::default().extended(root)
     }
@@ -84,16 +91,46 @@ impl Index {
     pub(crate) fn add(&mut self, pack: PackId, list: Vec<(ChunkId, Place)>) {
         let Ok(number) = u32::try_from(self.packs.len()) else { return };
         self.packs.push(pack);
-        self.places.extend(list.into_iter().map(|(chunk, place)| (chunk, (number, place))));
+        self.places.reserve(list.len());
+        for (chunk, place) in list {
+            self.add_copy(chunk, (number, place));
+        }
+    }
+
+    fn add_copy(&mut self, chunk: ChunkId, at: (u32, Place)) {
+        match self.places.entry(chunk) {
+            Entry::Vacant(free) => {
+                free.insert(at);
+            }
+            Entry::Occupied(_) => self.copies.entry(chunk).or_default().push(at),
+        }
     }
 
     pub(crate) fn contains(&self, chunk: &ChunkId) -> bool {
-        self.places.contains_key(chunk)
+        self.find(chunk).is_some()
     }
 
+    /// Where a chunk is, as far as anybody knows.
     pub(crate) fn find(&self, chunk: &ChunkId) -> Option<(PackId, Place)> {
-        let (pack, place) = self.places.get(chunk)?;
-        Some((*self.packs.get(usize::try_from(*pack).ok()?)?, *place))
+        self.copies(chunk).find(|(pack, _)| !self.is_damaged(pack, chunk))
+    }
+
+    /// All places where a chunk is, or was.
+    fn copies(&self, chunk: &ChunkId) -> impl Iterator<Item = (PackId, Place)> {
+        let further = self.copies.get(chunk).into_iter().flatten();
+        let all = self.places.get(chunk).into_iter().chain(further);
+        all.filter_map(|(pack, place)| {
+            Some((*self.packs.get(usize::try_from(*pack).ok()?)?, *place))
+        })
+    }
+
+    fn is_damaged(&self, pack: &PackId, chunk: &ChunkId) -> bool {
+        !self.damaged.is_empty() && self.damaged.contains(&(*pack, *chunk))
+    }
+
+    /// Whether anything is known to be damaged.
+    pub(crate) fn knows_of_damage(&self) -> bool {
+        !self.damaged.is_empty()
     }
 
     /// Writes it down. It is no harm when that is lost.
@@ -110,7 +147,9 @@ impl Index {
         for pack in &self.packs {
             bytes.extend_from_slice(pack.as_bytes());
         }
-        for (chunk, (pack, place)) in &self.places {
+        let further =
+            self.copies.iter().flat_map(|(chunk, at)| at.iter().map(move |at| (chunk, at)));
+        for (chunk, (pack, place)) in self.places.iter().chain(further) {
             bytes.extend_from_slice(chunk.as_bytes());
             bytes.extend_from_slice(&pack.to_le_bytes());
             bytes.extend_from_slice(&place.offset.to_le_bytes());
@@ -146,7 +185,7 @@ impl Index {
                 raw: u32::from_le_bytes(*entry.first_chunk::<4>()?),
             };
             let pack = u32::from_le_bytes(*pack);
-            index.places.insert(ChunkId::from_bytes(*chunk), (pack, place));
+            index.add_copy(ChunkId::from_bytes(*chunk), (pack, place));
         }
         Some(index)
     }
@@ -172,13 +211,17 @@ pub(crate) fn names(folder: &Path) -> Result<BTreeSet<PackId>, StoreError> {
 #[derive(Debug)]
 pub(crate) struct Chunks {
     index: Index,
+    root: PathBuf,
     folder: PathBuf,
-    open: std::sync::Mutex<HashMap<PackId, Arc<File>>>,
+    open: Mutex<HashMap<PackId, Arc<File>>>,
+    /// Copies that were read and are damaged. Several threads read at one time: the second writer.
+    found: Mutex<Damaged>,
 }
 
 impl Chunks {
     pub(crate) fn new(index: Index, root: &Path) -> Self {
-        Self { index, folder: packs(root), open: std::sync::Mutex::default() }
+        let (folder, root) = (packs(root), root.to_owned());
+        Self { index, root, folder, open: Mutex::default(), found: Mutex::default() }
     }
 
     /// Where a chunk is.
@@ -186,16 +229,69 @@ impl Chunks {
         self.index.find(chunk)
     }
 
-    /// The bytes of a chunk, checked.
+    /// The bytes of a chunk, checked. Copies that are known to be damaged are tried at last.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is no good copy.
     pub(crate) fn read(&self, chunk: &ChunkId) -> Result<Vec<u8>, StoreError> {
-        let missing = || StoreError::Missing { chunk: *chunk };
-        let (pack, place) = self.index.find(chunk).ok_or_else(missing)?;
-        pack::read(&*self.pack(&pack)?, chunk, place).ok_or_else(missing)
+        let good = self.index.find(chunk);
+        let others = self.index.copies(chunk).filter(|copy| Some(*copy) != good);
+        let mut first = None;
+        for (pack, place) in good.into_iter().chain(others) {
+            match self.read_copy(chunk, &pack, place) {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or(StoreError::Missing { chunk: *chunk }))
+    }
+
+    /// Reads every copy of a chunk.
+    ///
+    /// # Errors
+    /// When none is good.
+    pub(crate) fn check(&self, chunk: &ChunkId) -> Result<(), StoreError> {
+        let mut checked = Err(StoreError::Missing { chunk: *chunk });
+        for (pack, place) in self.index.copies(chunk) {
+            let read = self.read_copy(chunk, &pack, place);
+            checked = checked.or(read.map(drop));
+        }
+        checked
+    }
+
+    /// Whether a chunk can be read from a pack for which `is_wanted`.
+    pub(crate) fn is_in(&self, chunk: &ChunkId, is_wanted: impl Fn(&PackId) -> bool) -> bool {
+        let mut wanted = self.index.copies(chunk).filter(|(pack, _)| is_wanted(pack));
+        wanted.any(|(pack, place)| self.read_copy(chunk, &pack, place).is_ok())
+    }
+
+    /// What was found to be damaged so far.
+    pub(crate) fn found(&self) -> Damaged {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn read_copy(
+        &self,
+        chunk: &ChunkId,
+        pack: &PackId,
+        place: Place,
+    ) -> Result<Vec<u8>, StoreError> {
+        if let Some(bytes) = pack::read(&*self.pack(pack)?, chunk, place) {
+            return Ok(bytes);
+        }
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.insert((*pack, *chunk))
+            && !self.index.is_damaged(pack, chunk)
+            && let Err(error) = damage::note(&self.root, pack, chunk)
+        {
+            tracing::warn!(%error, %chunk, "it is damaged, and that is not noted");
+        }
+        Err(StoreError::Missing { chunk: *chunk })
     }
 
     /// Several threads read at one time: the second writer of the list of open files.
     fn pack(&self, id: &PackId) -> Result<Arc<File>, StoreError> {
-        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(id) {
             return Ok(file.clone());
         }

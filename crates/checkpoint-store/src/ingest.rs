@@ -14,9 +14,10 @@ use fastcdc::v2020::StreamCDC;
 use rustix::fs::SeekFrom;
 
 use crate::ChunkId;
+use crate::damage;
 use crate::error::StoreError;
 use crate::index::{Index, packs};
-use crate::pack::{LARGEST_PACK, PackWriter};
+use crate::pack::{LARGEST_PACK, PackId, PackWriter};
 use crate::tree::Piece;
 
 /// A file that is shorter is one chunk, and no chunk is longer than the last of these.
@@ -67,6 +68,7 @@ pub(crate) struct Ingest<'a> {
 struct New {
     chunks: HashSet<ChunkId>,
     pack: Option<PackWriter>,
+    written: Vec<PackId>,
 }
 
 thread_local! {
@@ -101,7 +103,8 @@ impl<'a> Ingest<'a> {
         if pack.length() < LARGEST_PACK {
             new.pack = Some(pack);
         } else {
-            pack.finish(&packs)?;
+            let written = pack.finish(&packs)?;
+            new.written.push(written);
         }
         self.added.fetch_add(stored.len() as u64, Ordering::Relaxed);
         Ok(id)
@@ -182,9 +185,13 @@ impl<'a> Ingest<'a> {
 
     /// Puts all that is new in its place. From then on it survives the loss of power.
     pub(crate) fn finish(self) -> Result<(), StoreError> {
-        let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(pack) = new.pack {
-            pack.finish(&packs(self.root))?;
+            new.written.push(pack.finish(&packs(self.root))?);
+        }
+        if self.index.knows_of_damage() {
+            // What has the same chunks has the same name.
+            damage::clear(self.root, |pack| new.written.contains(pack))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Manifests: a file a checkpoint, which says what it is of and names its trees.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use armor_core::checkpoint::{CheckpointCause, CheckpointName};
@@ -261,6 +262,18 @@ pub(crate) fn load(path: &Path) -> Result<Manifest, StoreError> {
         return Err(damaged("its text does not fit its hash".to_owned()));
     }
     serde_json::from_str(read.manifest.get()).map_err(|error| damaged(error.to_string()))
+}
+
+/// Reads one; none when it is not there.
+pub(crate) fn find(
+    root: &Path,
+    task: &TaskId,
+    id: &CheckpointId,
+) -> Result<Option<Manifest>, StoreError> {
+    match load(&file(root, task, id)) {
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        manifest => manifest.map(Some),
+    }
 }
 
 /// The manifests of a task, the oldest first, and those that are damaged.

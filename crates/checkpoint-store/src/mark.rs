@@ -1,4 +1,4 @@
-//! What checkpoints need: every chunk that their trees name, each looked at once.
+//! What checkpoints, and files and folders, need: every chunk that their trees name, each looked at once.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -30,30 +30,38 @@ impl Needed {
         chunks: &Chunks,
         manifest: &Manifest,
     ) -> Result<Vec<ChunkId>, StoreError> {
+        let roots = manifest.roots.iter().map(|root| Kind::Folder { tree: root.tree }).collect();
+        self.add_all(chunks, roots).map_err(|source| StoreError::Incomplete {
+            task: manifest.task.clone(),
+            checkpoint: manifest.id.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// The same for files, and folders with all that is in them.
+    pub(crate) fn add_all(
+        &mut self,
+        chunks: &Chunks,
+        mut waiting: Vec<Kind>,
+    ) -> Result<Vec<ChunkId>, StoreError> {
         let mut newly = Vec::new();
-        let mut waiting: Vec<ChunkId> = manifest.roots.iter().map(|root| root.tree).collect();
-        while let Some(id) = waiting.pop() {
-            self.insert(chunks, id, &mut newly);
-            if !self.folders.insert(id) {
-                continue;
-            }
-            let found = tree(chunks, &id).map_err(|source| StoreError::Incomplete {
-                task: manifest.task.clone(),
-                checkpoint: manifest.id.clone(),
-                source: Box::new(source),
-            });
-            for entry in found?.entries {
-                match entry.kind {
-                    Kind::Folder { tree } => waiting.push(tree),
-                    Kind::File { pieces, .. } => {
-                        for piece in pieces {
-                            if let Piece::Data { chunk, .. } = piece {
-                                self.insert(chunks, chunk, &mut newly);
-                            }
+        while let Some(kind) = waiting.pop() {
+            match kind {
+                Kind::Folder { tree: id } => {
+                    self.insert(chunks, id, &mut newly);
+                    if self.folders.insert(id) {
+                        let found = tree(chunks, &id)?.entries;
+                        waiting.extend(found.into_iter().map(|entry| entry.kind));
+                    }
+                }
+                Kind::File { pieces, .. } => {
+                    for piece in pieces {
+                        if let Piece::Data { chunk, .. } = piece {
+                            self.insert(chunks, chunk, &mut newly);
                         }
                     }
-                    Kind::Link { .. } | Kind::Fifo => {}
                 }
+                Kind::Link { .. } | Kind::Fifo => {}
             }
         }
         Ok(newly)

@@ -1,7 +1,7 @@
 //! Making a tree that is there another one, in its place: its root stays, since a sandbox has it
 //! mounted, and what is the same is not touched.
 //!
-//! What comes new is made beside the tree, and checked. Then a journal with all steps is written: from
+//! What is kept of all that goes is read back, and what comes new is made beside the tree, and checked. Then a journal with all steps is written: from
 //! that moment on the tree becomes the other one, whoever dies, because [`finish`] does the steps again
 //! from the first. Before it, nothing of the tree has changed.
 
@@ -26,6 +26,7 @@ use crate::diff::{self, Step};
 use crate::error::{StoreError, io_error};
 use crate::index::Chunks;
 use crate::manifest::RootRecord;
+use crate::mark::Needed;
 use crate::restore::Making;
 use crate::tree::{Entry, Kind, Piece};
 use crate::walk::{self, device, look_at};
@@ -83,6 +84,7 @@ pub(crate) fn replace(
             return Err(StoreError::OtherFileSystem { path: change.path.to_owned() });
         }
         let plan = diff::plan(chunks, change)?;
+        check_kept(chunks, plan.lost)?;
         let making = Making::new(chunks, made_root, change.path);
         plan.made.par_iter().enumerate().try_for_each(|(number, entry)| {
             let name = number.to_string().into_bytes();
@@ -120,6 +122,15 @@ pub(crate) fn finish(work: &Path) -> Result<bool, StoreError> {
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(path).map_err(io_error("make", path))
+}
+
+/// Reads back what is kept of all that goes: nothing else has it then.
+fn check_kept(chunks: &Chunks, lost: Vec<Entry>) -> Result<(), StoreError> {
+    let lost = lost.into_iter().map(|entry| entry.kind).collect();
+    let kept = Needed::default()
+        .add_all(chunks, lost)
+        .and_then(|needed| needed.par_iter().try_for_each(|chunk| chunks.read(chunk).map(drop)));
+    kept.map_err(|source| StoreError::NotKept { source: Box::new(source) })
 }
 
 /// Reads back what was made.

@@ -17,6 +17,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::cache::{Cache, Fresh, caches};
 use crate::changes::{self, Difference};
 use crate::collect::{self, Collected};
+use crate::damage;
+use crate::due;
 use crate::error::{StoreError, io_error};
 use crate::export::{self, Exported, moment};
 use crate::import;
@@ -39,9 +41,6 @@ use crate::write;
 /// How far behind the clock a file system may note a change, in nanoseconds. It notes the time of the
 /// kernel's last tick.
 const TICK: i64 = 20_000_000;
-
-/// The file that is there when something was forgotten whose room was not given back yet.
-const DUE: &str = "due";
 
 /// Checkpoints of all tasks of a home. What it holds is on disk; opening it costs nothing.
 #[derive(Debug, Clone)]
@@ -145,6 +144,20 @@ impl Store {
         wanted: Option<&Manifest>,
     ) -> Result<Manifest, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
+        let taken = self.take_locked(draft, roots, rules, wanted);
+        if taken.is_err() {
+            due::note(&self.root);
+        }
+        taken
+    }
+
+    fn take_locked(
+        &self,
+        draft: Draft,
+        roots: &[Root<'_>],
+        rules: &Rules,
+        wanted: Option<&Manifest>,
+    ) -> Result<Manifest, StoreError> {
         let befores = match wanted {
             Some(wanted) => self.befores(wanted, roots)?,
             None => roots.iter().map(|_| None).collect(),
@@ -238,7 +251,7 @@ impl Store {
         let ingest = Ingest::new(&self.root, &index);
         let (there, _) = self.scan(&ingest, &from.task, now, rules, Some(&before))?;
         ingest.finish()?;
-        self.note_due()?;
+        due::note(&self.root);
         changes::between(&Chunks::new(self.index()?, &self.root), record, &there)
     }
 
@@ -267,13 +280,8 @@ impl Store {
     /// # Errors
     /// When there is none of that name, or its manifest is damaged.
     pub fn get(&self, task: &TaskId, id: &CheckpointId) -> Result<Manifest, StoreError> {
-        let path = manifest::file(&self.root, task, id);
-        match manifest::load(&path) {
-            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound { checkpoint: id.to_string() })
-            }
-            manifest => manifest,
-        }
+        let found = manifest::find(&self.root, task, id)?;
+        found.ok_or_else(|| StoreError::NotFound { checkpoint: id.to_string() })
     }
 
     /// Makes a tree of a checkpoint again, at a place that is not there or an empty folder. A kill leaves
@@ -382,16 +390,21 @@ impl Store {
         limits: &ImportLimits,
     ) -> Result<Manifest, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
-        let index = self.index()?;
-        let ingest = Ingest::new(&self.root, &index);
-        let roots = import::import(&ingest, moment(draft.at), owner, from, Budget::new(*limits))?;
-        ingest.finish()?;
-        let manifest = draft.of(roots);
-        manifest::save(&self.root, &manifest)?;
-        Ok(manifest)
+        let importing = || {
+            let index = self.index()?;
+            let ingest = Ingest::new(&self.root, &index);
+            let budget = Budget::new(*limits);
+            let roots = import::import(&ingest, moment(draft.at), owner, from, budget)?;
+            ingest.finish()?;
+            let manifest = draft.of(roots);
+            manifest::save(&self.root, &manifest)?;
+            Ok(manifest)
+        };
+        importing().inspect_err(|_| due::note(&self.root))
     }
 
-    /// Reads back all checkpoints of a task, or of all tasks, and says which are whole.
+    /// Reads back all checkpoints of a task, or of all tasks, and says which are whole. Content that is
+    /// found to be damaged is kept again by the next checkpoint that has it.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -409,7 +422,10 @@ impl Store {
         }
         let (index, damaged_packs) = Index::gather(&self.root)?;
         damaged.extend(damaged_packs);
-        let mut verified = verify::checkpoints(&Chunks::new(index, &self.root), &manifests);
+        let known = damage::load(&self.root)?;
+        let chunks = Chunks::new(index, &self.root);
+        let (mut verified, copies) = verify::checkpoints(&chunks, &manifests, known);
+        damage::keep(&self.root, &copies)?;
         verified.findings.extend(damaged.into_iter().map(Finding::File));
         Ok(verified)
     }
@@ -419,7 +435,7 @@ impl Store {
     /// # Errors
     /// When its manifest cannot be removed.
     pub fn forget_one(&self, task: &TaskId, id: &CheckpointId) -> Result<(), StoreError> {
-        self.note_due()?;
+        due::note(&self.root);
         let path = manifest::file(&self.root, task, id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -439,7 +455,7 @@ impl Store {
             if !folder.exists() {
                 continue;
             }
-            self.note_due()?;
+            due::note(&self.root);
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(io_error("remove", folder)(error));
@@ -460,36 +476,28 @@ impl Store {
     /// When a checkpoint is damaged, so that nobody knows what it needs; when the store cannot be read
     /// or written to. No checkpoint is worse for it.
     pub fn collect(&self, wait: Duration) -> Result<Option<Collected>, StoreError> {
-        let due = self.root.join(DUE);
-        match fs::remove_file(&due) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error("remove", due)(error));
-            }
-            _ => {}
-        }
-        let collected = collect::collect(&self.root, wait);
-        if !matches!(collected, Ok(Some(_))) {
-            self.note_due()?;
-        }
-        collected
+        collect::collect(&self.root, wait)
     }
 
-    /// Whether checkpoints were forgotten since room was given back.
+    /// Whether there may be something to give back: since that was done last, a checkpoint was forgotten,
+    /// or was begun and did not come to be.
     pub fn is_collection_due(&self) -> bool {
-        self.root.join(DUE).exists()
+        due::is_noted(&self.root)
     }
 
     /// What checkpoints take, in bytes, each together with all that are named before it: what several
-    /// need counts once, for the first.
+    /// need counts once, for the first. One that is not there takes nothing.
     ///
     /// # Errors
-    /// When one of them is not there, or is damaged.
+    /// When one of them is damaged.
     pub fn sizes(&self, checkpoints: &[(TaskId, CheckpointId)]) -> Result<Vec<u64>, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
         let chunks = Chunks::new(self.index()?, &self.root);
         let mut needed = Needed::default();
         let sizes = checkpoints.iter().map(|(task, id)| {
-            needed.add(&chunks, &self.get(task, id)?)?;
+            if let Some(manifest) = manifest::find(&self.root, task, id)? {
+                needed.add(&chunks, &manifest)?;
+            }
             Ok(needed.bytes)
         });
         sizes.collect()
@@ -501,11 +509,6 @@ impl Store {
     /// When they cannot be listed.
     pub fn tasks(&self) -> Result<Vec<TaskId>, StoreError> {
         manifest::tasks(&self.root)
-    }
-
-    fn note_due(&self) -> Result<(), StoreError> {
-        let due = self.root.join(DUE);
-        fs::write(&due, "").map_err(io_error("write", due))
     }
 
     fn index(&self) -> Result<Index, StoreError> {

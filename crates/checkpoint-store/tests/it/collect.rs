@@ -267,7 +267,8 @@ fn the_last_good_copy_of_a_chunk_stays() {
         let hidden = place.path("hidden");
         fs::rename(&pack, &hidden).unwrap();
         fs::write(place.tree().join("more"), noise(2, 20_000)).unwrap();
-        place.take();
+        let second = place.take();
+        let tree = describe(&place.tree());
         fs::rename(&hidden, &pack).unwrap();
         forget(&place, &first);
         let copies = |place: &Place| -> Vec<PathBuf> {
@@ -282,6 +283,8 @@ fn the_last_good_copy_of_a_chunk_stays() {
         fs::write(&both[damaged], bytes).unwrap();
         place.store.collect(WAIT).unwrap().unwrap();
         assert_eq!(copies(&place).len(), 1, "{damaged}");
+        assert_whole(&place, 1);
+        assert_eq!(describe(&place.restore(&second)), tree);
     }
 }
 
@@ -341,6 +344,10 @@ fn a_kill_at_any_moment_harms_no_checkpoint() {
             run(Some(whole * (round % 20) / 19));
         }
         assert_whole(&place, kept.len());
+        // What is left to do is known, whenever it died.
+        if !place.store.is_collection_due() {
+            assert_eq!(place.store.collect(WAIT).unwrap().unwrap().packs_removed, 0);
+        }
     }
     place.store.collect(WAIT).unwrap().unwrap();
     assert_whole(&place, kept.len());

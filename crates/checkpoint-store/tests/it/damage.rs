@@ -106,3 +106,111 @@ fn what_a_kill_left_is_no_checkpoint_and_no_harm() {
     assert_eq!((verified.whole.len(), verified.findings.len()), (2, 0));
     place.take();
 }
+
+/// Damages what is stored of a content that does not compress, and says of how many copies.
+fn damage(place: &Place, content: &[u8]) -> usize {
+    let mut damaged = 0;
+    for pack in packs(place) {
+        let bytes = fs::read(&pack).unwrap();
+        if let Some(at) = bytes.windows(content.len()).position(|window| window == content) {
+            flip(&pack, at + content.len() / 2);
+            damaged += 1;
+        }
+    }
+    damaged
+}
+
+fn noise(seed: u8) -> Vec<u8> {
+    let mut state = u64::from(seed) | 1 << 32;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_le_bytes()[7]
+    });
+    bytes.take(3_000).collect()
+}
+
+fn whole(place: &Place) -> usize {
+    place.store.verify(None).unwrap().whole.len()
+}
+
+// R23, R96: what is still there is kept again, and what else needs it is whole again, too.
+#[test]
+fn what_is_damaged_and_still_there_is_kept_again() {
+    let place = Place::new();
+    fs::write(place.tree().join("file"), noise(1)).unwrap();
+    fs::write(place.tree().join("other"), noise(2)).unwrap();
+    let first = place.take();
+    let tree = describe(&place.tree());
+    assert_eq!(damage(&place, &noise(1)), 1);
+    // Who did not read it does not know.
+    place.take();
+    assert_eq!(whole(&place), 0);
+    place.take();
+    assert_eq!(whole(&place), 3);
+    assert_eq!(describe(&place.restore(&first)), tree);
+    // Damage to the copy that was there first, and to the new one, is found alike.
+    assert_eq!(damage(&place, &noise(1)), 1);
+    assert_eq!(whole(&place), 0);
+    place.take();
+    assert_eq!(whole(&place), 4);
+}
+
+// A pack is named after what is in it, so that it may be the same one that is written again.
+#[test]
+fn a_pack_that_is_written_again_counts_again() {
+    let place = Place::new();
+    fs::write(place.tree().join("file"), noise(1)).unwrap();
+    place.take();
+    // Of the folder alone, which has another time now.
+    fs::write(place.tree().join("new"), "").unwrap();
+    place.take();
+    flip(&packs(&place)[1], 20);
+    assert_eq!(whole(&place), 1);
+    place.take();
+    assert_eq!(packs(&place).len(), 2);
+    assert!(!place.path("home/checkpoints/damaged").exists());
+    let added = place.take().stats().bytes_added;
+    assert_eq!((whole(&place), added), (4, 0));
+}
+
+// What was damaged for a while, as by a disk that was not to be read, is good again.
+#[test]
+fn damage_that_is_over_is_forgotten() {
+    let place = Place::new();
+    fs::write(place.tree().join("file"), noise(1)).unwrap();
+    let manifest = place.take();
+    let pack = packs(&place).remove(0);
+    flip(&pack, 2_000);
+    assert_eq!(whole(&place), 0);
+    flip(&pack, 2_000);
+    place.restore(&manifest);
+    assert_eq!(whole(&place), 1);
+    assert_eq!(place.take().stats().bytes_added, 0);
+}
+
+// R24: nothing goes that could not be brought back.
+#[test]
+fn what_cannot_be_read_back_is_not_replaced() {
+    let place = Place::new();
+    let file = |name: &str| place.tree().join(name);
+    fs::write(file("file"), noise(1)).unwrap();
+    let wanted = place.take();
+    for (round, name) in ["file", "folder/file"].into_iter().enumerate() {
+        fs::create_dir_all(file("folder")).unwrap();
+        fs::write(file(name), noise(2)).unwrap();
+        place.take();
+        assert!(damage(&place, &noise(2)) > 0);
+        let before = describe(&place.tree());
+        let replace = |now: &armor_checkpoint_store::Manifest, work: &str| {
+            let roots = [armor_checkpoint_store::Root { name: "workspace", path: &place.tree() }];
+            place.store.replace(now, &wanted, &roots, &place.path(work))
+        };
+        let error = replace(&place.take(), &format!("work-{round}")).unwrap_err();
+        assert!(matches!(error, StoreError::NotKept { .. }), "{error}");
+        assert_eq!(describe(&place.tree()), before);
+        let now = place.take();
+        replace(&now, &format!("again-{round}")).unwrap();
+        assert_eq!(fs::read_dir(place.tree()).unwrap().count(), 1);
+        assert_eq!(describe(&place.restore(&now)), before);
+    }
+}

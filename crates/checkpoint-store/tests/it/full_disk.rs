@@ -109,6 +109,7 @@ fn taking_and_importing(disk: &Path, large: &Path) {
     let mut archive = Vec::new();
     fs::write(tree.join("large"), noise(2, 12 * MIB)).unwrap();
     assert_full(&take(&store, "second", &tree).unwrap_err());
+    assert!(store.is_collection_due());
     assert_whole(&store, 1);
 
     let elsewhere = Store::open(&large.join("home")).unwrap();
@@ -175,10 +176,29 @@ fn giving_back(disk: &Path, large: &Path) {
     let filler = fill(disk);
     let wait = Duration::from_secs(10);
     assert_full(&store.collect(wait).unwrap_err());
+    assert!(store.is_collection_due());
     assert_whole(&store, 1);
     fs::remove_file(filler).unwrap();
     let collected = store.collect(wait).unwrap().unwrap();
     assert!(collected.bytes_freed > 1_900_000, "{collected:?}");
     assert_whole(&store, 1);
+
+    // What nobody needs goes first, and makes room for the copies of the rest.
+    fs::write(file("kept"), noise(8, MIB)).unwrap();
+    fs::write(file("goes"), noise(9, MIB)).unwrap();
+    take(&store, "both", &tree).unwrap();
+    fs::remove_file(file("goes")).unwrap();
+    take(&store, "kept", &tree).unwrap();
+    fs::write(file("alone"), noise(10, 2 * MIB)).unwrap();
+    take(&store, "alone", &tree).unwrap();
+    for id in ["both", "alone"] {
+        store.forget_one(&Place::task(), &id.parse().unwrap()).unwrap();
+    }
+    let filler = fill(disk);
+    let collected = store.collect(wait).unwrap().unwrap();
+    assert!(collected.bytes_freed > 3_000_000, "{collected:?}");
+    assert!(!store.is_collection_due());
+    assert_whole(&store, 2);
+    fs::remove_file(filler).unwrap();
     store.restore(&stays, "workspace", &large.join("stays")).unwrap();
 }
