@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, ResolveFlags, fchown, fstat, mkdirat, openat, openat2, renameat,
+    AtFlags, Mode, OFlags, ResolveFlags, fchown, fstat, mkdirat, openat, openat2, renameat, syncfs,
     unlinkat,
 };
 use rustix::fs::{CWD, Gid, Uid};
@@ -16,19 +16,35 @@ use rustix::io::Errno;
 use crate::error::io_error;
 use crate::{GitError, is_object_id};
 
-/// The most that is read of a file of the repository, in bytes.
+/// The longest file of the repository that is read, in bytes.
 const MOST: u64 = 64 << 20;
 
 /// Gives the branch `from`, `task/<id>`, the name `to`, and checks that out where the other one was.
 /// Nobody may be at work in the working copy. One without a repository, or without the branch, stays as
-/// it is.
+/// it is. False where an agent has made something of the repository that has no place for such a branch;
+/// then the branch, and what is checked out, stays or has its new name.
 ///
 /// # Errors
 /// When the file system fails.
-pub fn rename_branch(working_copy: &Path, from: &str, to: &str) -> Result<(), GitError> {
-    let failed = |error: io::Error| io_error("rename the branch in", working_copy)(error);
-    let Some(repository) = Folder::open(working_copy).map_err(failed)? else { return Ok(()) };
-    repository.rename(from, to).map_err(failed)
+pub fn rename_branch(working_copy: &Path, from: &str, to: &str) -> Result<bool, GitError> {
+    let renamed = Folder::open(working_copy)
+        .and_then(|repository| repository.map_or(Ok(()), |repository| repository.rename(from, to)));
+    match renamed {
+        Ok(()) => Ok(true),
+        Err(error) if is_of_the_repository(&error) => Ok(false),
+        Err(error) => Err(io_error("rename the branch in", working_copy)(error)),
+    }
+}
+
+/// Whether it is what is in the repository that is in the way, and will be the next time.
+fn is_of_the_repository(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::PermissionDenied
+    ) || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 /// The folder `.git`. No link in it is followed.
@@ -66,7 +82,20 @@ impl Folder {
             let folder = below(&self.0, folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
             unlinkat(&folder, name, AtFlags::empty())?;
         }
-        Ok(())
+        self.unpack(&old)?;
+        Ok(syncfs(&self.0)?)
+    }
+
+    /// Takes a branch out of the list of those that have no file of their own.
+    fn unpack(&self, reference: &str) -> io::Result<()> {
+        const PACKED: &str = "packed-refs";
+        let Some(text) = self.read(PACKED)? else { return Ok(()) };
+        let is_it = |line: &&str| line.split_once(' ').is_some_and(|(_, name)| name == reference);
+        if !text.lines().any(|line| is_it(&line)) {
+            return Ok(());
+        }
+        let others = text.lines().filter(|line| !is_it(line)).flat_map(|line| [line, "\n"]);
+        self.write(PACKED, &others.collect::<String>())
     }
 
     /// The text of a file; none for what is not there, or is none.
@@ -77,6 +106,9 @@ impl Folder {
             file => File::from(file?),
         };
         if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        if file.metadata()?.len() > MOST {
             return Ok(None);
         }
         let mut bytes = Vec::new();
@@ -105,14 +137,7 @@ impl Folder {
     fn write(&self, path: &str, text: &str) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
         let folder = below(&self.0, folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let new = format!("{name}.lock");
-        // What an agent may have put there, such as a pipe that nobody reads.
-        match unlinkat(&folder, &new, AtFlags::empty()) {
-            Err(Errno::NOENT) => {}
-            removed => removed?,
-        }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let file = openat(&folder, &new, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
+        let (new, file) = new_file(&folder)?;
         self.give(&file)?;
         File::from(file).write_all(text.as_bytes())?;
         Ok(renameat(&folder, &new, &folder, name)?)
@@ -127,6 +152,19 @@ impl Folder {
         let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
         Ok(fchown(made, Some(uid), Some(gid))?)
     }
+}
+
+/// A file of a name that nobody has used, whatever is there.
+fn new_file(folder: &OwnedFd) -> io::Result<(String, OwnedFd)> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for number in 0..1000 {
+        let name = format!("armor-new-{number}");
+        match openat(folder, &name, flags, Mode::from_raw_mode(0o644)) {
+            Err(Errno::EXIST) => {}
+            file => return Ok((name, file?)),
+        }
+    }
+    Err(Errno::EXIST.into())
 }
 
 fn below(folder: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {

@@ -26,8 +26,10 @@ fn a_branch_has_the_other_name_and_is_checked_out_as_before() {
         repository.git(&["branch", "--force", "main"]);
         repository.git(&["checkout", "--quiet", head]);
         fs::write(repository.path().join("file"), "not committed").unwrap();
-        rename_branch(repository.path(), "task/one", "task/two").unwrap();
+        assert!(rename_branch(repository.path(), "task/one", "task/two").unwrap());
         assert_eq!(repository.git(&["rev-parse", "task/two"]), commit);
+        let branches = repository.git(&["branch", "--list", "--format=%(refname:short)", "task/*"]);
+        assert_eq!(branches, "task/two", "{is_packed}");
         let expected = head.replace("one", "two");
         assert_eq!(repository.git(&["symbolic-ref", "--short", "HEAD"]), expected);
         assert_eq!(repository.git(&["status", "--porcelain"]), "M file");
@@ -49,22 +51,39 @@ fn what_is_no_repository_or_has_no_such_branch_stays_as_it_is() {
     assert_eq!(repository.git(&["for-each-ref"]), before);
 }
 
-// R95: what an agent put in the way holds nobody up, and is not written through.
+// R95: what an agent put where something is to be made holds nobody up, and is not written to.
 #[test]
-fn a_pipe_or_another_name_of_a_file_in_the_way_is_replaced() {
+fn what_is_in_the_way_of_a_new_file_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (repository, commit) = working_copy(&folder);
-    let lock = repository.path().join(".git/HEAD.lock");
-    let pipe = std::process::Command::new("mkfifo").arg(&lock).status().unwrap();
-    assert!(pipe.success());
-    rename_branch(repository.path(), "task/one", "task/two").unwrap();
-    assert_eq!(repository.git(&["rev-parse", "HEAD"]), commit);
+    let inside = repository.path().join(".git");
     let other = repository.path().join("file");
     let before = fs::read(&other).unwrap();
-    fs::hard_link(&other, &lock).unwrap();
-    rename_branch(repository.path(), "task/two", "task/three").unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(inside.join("armor-new-0")).status();
+    assert!(pipe.unwrap().success());
+    fs::hard_link(&other, inside.join("armor-new-1")).unwrap();
+    fs::create_dir(inside.join("armor-new-2")).unwrap();
+    symlink("nowhere", inside.join("armor-new-3")).unwrap();
+    assert!(rename_branch(repository.path(), "task/one", "task/two").unwrap());
+    assert_eq!(repository.git(&["rev-parse", "HEAD"]), commit);
+    assert_eq!(repository.git(&["symbolic-ref", "--short", "HEAD"]), "task/two");
     assert_eq!(fs::read(&other).unwrap(), before);
-    assert_eq!(repository.git(&["symbolic-ref", "--short", "HEAD"]), "task/three");
+    assert!(!inside.join("armor-new-4").exists());
+}
+
+// R95: a repository in which there is no place for the branch is no reason to fail for ever.
+#[test]
+fn a_repository_without_a_place_for_the_branch_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (repository, commit) = working_copy(&folder);
+    repository.git(&["pack-refs", "--all"]);
+    let heads = repository.path().join(".git/refs/heads");
+    let _none = fs::remove_dir(heads.join("task"));
+    fs::write(heads.join("task"), "in the way").unwrap();
+    assert!(!rename_branch(repository.path(), "task/one", "task/two").unwrap());
+    fs::remove_file(heads.join("task")).unwrap();
+    assert_eq!(repository.git(&["rev-parse", "HEAD"]), commit);
+    assert_eq!(repository.git(&["symbolic-ref", "--short", "HEAD"]), "task/one");
 }
 
 // R97: nothing outside of the working copy is written to, or read.
@@ -87,12 +106,13 @@ fn links_lead_nowhere() {
         symlink(&to, &link).unwrap();
         // An error or not: nothing happens there.
         let _told = rename_branch(repository.path(), "task/one", "task/two");
-        for name in ["task/two", "heads/task/two", "two"] {
+        for name in ["task/two", "heads/task/two", "two", "refs/heads/task/two"] {
             assert!(!to.join(name).exists(), "{}", link.display());
         }
-        let head = outside.join("HEAD");
-        if head.exists() {
-            assert_eq!(fs::read_to_string(head).unwrap(), "ref: refs/heads/task/one\n");
+        for head in [outside.join("HEAD"), to.join("HEAD")] {
+            if head.exists() {
+                assert_eq!(fs::read_to_string(head).unwrap(), "ref: refs/heads/task/one\n");
+            }
         }
         fs::remove_file(&link).unwrap();
         fs::rename(&to, &link).unwrap();
