@@ -120,6 +120,16 @@ pub(crate) fn finish(work: &Path) -> Result<bool, StoreError> {
     Ok(true)
 }
 
+/// Takes the journal away: what was done stays done.
+pub(crate) fn settle(work: &Path) -> Result<(), StoreError> {
+    let path = work.join(JOURNAL);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error("remove", path)(error)),
+        Ok(()) => write::sync_folder(&path),
+    }
+}
+
 fn make_folder(path: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(path).map_err(io_error("make", path))
 }

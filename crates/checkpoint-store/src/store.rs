@@ -361,6 +361,14 @@ impl Store {
         replace::finish(work)
     }
 
+    /// Sees to it that [`Self::finish`] does nothing any more, whatever was done or begun.
+    ///
+    /// # Errors
+    /// When the journal cannot be removed.
+    pub fn settle(work: &Path) -> Result<(), StoreError> {
+        replace::settle(work)
+    }
+
     /// Writes a checkpoint as an archive that every tar reads (docs/persistence.md says what is in it).
     /// How much is in memory depends on the largest chunk, however large the checkpoint is.
     ///

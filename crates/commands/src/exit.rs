@@ -69,6 +69,7 @@ impl ExitStatus {
             Code::BackupOtherHome
             | Code::CheckpointElsewhere
             | Code::CheckpointNameTaken
+            | Code::CheckpointNeeded
             | Code::CheckpointOccupied
             | Code::CheckpointUnsafe
             | Code::DatabaseInUse

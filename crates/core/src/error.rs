@@ -43,6 +43,7 @@ codes! {
     CheckpointDamaged = "checkpoint.damaged", "Something of a checkpoint is missing or is not what was written.";
     CheckpointElsewhere = "checkpoint.elsewhere", "A task's files lie where they cannot be restored in their place.";
     CheckpointNameTaken = "checkpoint.name_taken", "The task has a checkpoint of this name already.";
+    CheckpointNeeded = "checkpoint.needed", "A fork whose files are not there yet is made from the checkpoint.";
     CheckpointNotFound = "checkpoint.not_found", "The task has no such checkpoint.";
     CheckpointOccupied = "checkpoint.occupied", "Something is where a checkpoint is to be restored to.";
     CheckpointTooLarge = "checkpoint.too_large", "A folder has more in it than a checkpoint can have.";

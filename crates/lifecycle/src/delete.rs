@@ -20,7 +20,8 @@ impl Lifecycle {
     /// running task is stopped first, and changes that are on no commit are lost.
     ///
     /// # Errors
-    /// When it runs or has uncommitted changes, and `force` is not given.
+    /// When it runs, has uncommitted changes, or the files of a fork of it cannot be made, and `force` is not
+    /// given.
     pub async fn delete(
         &self,
         reference: &str,
@@ -31,6 +32,10 @@ impl Lifecycle {
         let mut task = self.parts.registry.get(&task.id).await?;
         if !force {
             task.check_deletable()?;
+        }
+        let made = self.make_forks_of(&task.id, None).await;
+        if !force {
+            made?;
         }
         if task.status == TaskStatus::Running {
             self.collect_if_possible(&task, Commands::End).await?;

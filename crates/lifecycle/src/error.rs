@@ -6,7 +6,7 @@ use armor_checkpoint_store::StoreError;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::InvalidCommand;
 use armor_core::hook::HookPoint;
-use armor_core::id::{InvalidId, TaskId};
+use armor_core::id::{CheckpointId, InvalidId, TaskId};
 use armor_core::path::InvalidPath;
 use armor_core::sandbox::{InvalidSandboxField, NetworkMode, RuntimeError};
 use armor_core::task::{InvalidField, TaskError, WorkspaceMode};
@@ -123,6 +123,16 @@ pub enum LifecycleError {
         /// The folder.
         path: PathBuf,
     },
+    /// A fork that was begun needs the checkpoint.
+    #[error("checkpoint {checkpoint} is needed: the files of {fork} are to be made from it")]
+    NeededByFork {
+        /// The fork.
+        fork: TaskId,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why they cannot be made now; nothing where somebody else is at it.
+        source: Option<Box<Self>>,
+    },
     /// What is there cannot all be kept, so that it could be gone back to.
     #[error("`{}` cannot be kept before the checkpoint is restored: {reason}", path.escape_debug())]
     NotAllKept {
@@ -190,6 +200,7 @@ impl Diagnostic for LifecycleError {
             Self::WorkspaceMeetsHome { .. } => Code::WorkspaceNotAllowed,
             Self::NoSuchOption { .. } => Code::RecoveryNoOption,
             Self::UsersOwnFolder { .. } => Code::CheckpointElsewhere,
+            Self::NeededByFork { .. } => Code::CheckpointNeeded,
             Self::NotAllKept { .. } => Code::CheckpointUnsafe,
             Self::Certificates { .. } => Code::ConfigInvalid,
             Self::NoCarrier { .. } => Code::NetworkNoCarrier,
@@ -232,6 +243,7 @@ impl Diagnostic for LifecycleError {
             Self::NoSuchOption { task, options: 0, .. } => Some(format!("Nothing is left to make it again from. Its files stay in tasks/{task} of the home: create a task, and take from them what you want.")),
             Self::NoSuchOption { task, .. } => Some(format!("`armor recover {task} --dry-run` lists them.")),
             Self::UsersOwnFolder { .. } => Some("Make the checkpoint again in a folder of its own (`armor checkpoint extract`), and take from it what you want.".to_owned()),
+            Self::NeededByFork { fork, .. } => Some(format!("`armor exec {fork} true` makes them, or says what is in the way; or delete that task. Then repeat.")),
             Self::NotAllKept { .. } => Some("Make it readable in the sandbox (`chmod`), or remove it, and repeat.".to_owned()),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())

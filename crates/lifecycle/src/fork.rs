@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use armor_core::checkpoint::{CheckpointCause, ForkedFrom};
+use armor_core::id::{CheckpointId, TaskId};
 use armor_core::task::{Folder, RepositoryBase, Task, TaskName, TaskRequest, branch_name};
 use armor_git::{SourceRepository, rename_branch};
 use armor_persistence::StorageError;
@@ -75,26 +77,77 @@ impl Lifecycle {
             let source = SourceRepository::known(git, repository.path.clone());
             source.create_branch(&repository.branch, &repository.base).await?;
         }
+        let failed = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |source| StorageError::Io { action, path, source }
+        };
+        // With whatever somebody had made who died.
         let beside = folder.path().join("forked");
         match fs::remove_dir_all(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let path = beside.clone();
-                return Err(StorageError::Io { action: "remove", path, source: error }.into());
-            }
-            _ => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(failed("remove", &beside))?,
         }
-        let (place, memory, from) = (beside.clone(), folder.memory(), from.clone());
+        fs::create_dir(&beside).map_err(failed("make", &beside))?;
+        let (workspace, memory) = (beside.join(WORKSPACE), beside.join(MEMORY));
         let (old, new) = (branch_name(&from.task), branch_name(&task.id));
-        let restoring = self.with_store(move |store| {
+        let (from, places) = (from.clone(), (workspace.clone(), memory.clone()));
+        let has_memory = self.with_store(move |store| {
             let manifest = store.get(&from.task, &from.checkpoint)?;
-            if !memory.exists() && manifest.root(MEMORY).is_ok() {
-                store.restore(&manifest, MEMORY, &memory)?;
+            let has_memory = manifest.root(MEMORY).is_ok();
+            if has_memory {
+                store.restore(&manifest, MEMORY, &places.1)?;
             }
-            store.restore(&manifest, WORKSPACE, &place)
+            store.restore(&manifest, WORKSPACE, &places.0)?;
+            Ok(has_memory)
         });
-        restoring.await?;
-        rename_branch(&beside, &old, &new)?;
-        let moved = fs::rename(&beside, folder.workspace());
-        Ok(moved.map_err(|source| StorageError::Io { action: "move", path: beside, source })?)
+        if has_memory.await? && !folder.memory().exists() {
+            fs::rename(&memory, folder.memory()).map_err(failed("move", &memory))?;
+        }
+        let copy = workspace.clone();
+        let renaming = tokio::task::spawn_blocking(move || rename_branch(&copy, &old, &new));
+        if !renaming.await.map_err(|_| LifecycleError::Broken("renaming a branch"))?? {
+            tracing::warn!(task = %task.id, "its repository is such that its branch keeps its name");
+        }
+        fs::rename(&workspace, folder.workspace()).map_err(failed("move", &workspace))?;
+        Ok(fs::remove_dir_all(&beside).map_err(failed("remove", &beside))?)
+    }
+
+    /// The forks whose files are not there yet, since whoever made them died.
+    pub(crate) async fn forks_without_files(
+        &self,
+    ) -> Result<Vec<(TaskId, ForkedFrom)>, LifecycleError> {
+        let mut forks = self.parts.registry.forks_to_come().await?;
+        forks.retain(|(task, _)| !self.folder(task).workspace().exists());
+        Ok(forks)
+    }
+
+    /// Makes the files of the forks that need a task's checkpoint, or any of its, which is about to go.
+    ///
+    /// # Errors
+    /// When that cannot be done, or somebody else is at it.
+    pub(crate) async fn make_forks_of(
+        &self,
+        task: &TaskId,
+        checkpoint: Option<&CheckpointId>,
+    ) -> Result<(), LifecycleError> {
+        let mut needed = Ok(());
+        for (fork, from) in self.forks_without_files().await? {
+            if from.task != *task || checkpoint.is_some_and(|one| from.checkpoint != *one) {
+                continue;
+            }
+            let made = async {
+                let Some(_lock) = self.parts.folders.try_lock(&fork)? else { return Ok(false) };
+                let waiting = self.parts.registry.get(&fork).await?;
+                Box::pin(self.prepare(&waiting, None)).await.map(|()| true)
+            };
+            let source = match made.await {
+                Ok(true) => continue,
+                Ok(false) => None,
+                Err(error) => Some(Box::new(error)),
+            };
+            let checkpoint = from.checkpoint;
+            needed = needed.and(Err(LifecycleError::NeededByFork { fork, checkpoint, source }));
+        }
+        needed
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use armor_core::checkpoint::{Checkpoint, Forgotten};
+use armor_core::checkpoint::{Checkpoint, Forgotten, ForkedFrom};
 use armor_core::event::{Event, EventLog, EventPayload, SystemEvent};
 use armor_core::execution::{Execution, ExecutionEnd};
 use armor_core::id::{AgentId, CheckpointId, ExecutionId, HomeId, TaskId};
@@ -228,8 +228,10 @@ pub trait Registry: EventLog + JobQueue {
         }
     }
 
-    /// Says whether a checkpoint stays until somebody says otherwise. False when it was so before, or
-    /// the checkpoint is not there.
+    /// Says whether a checkpoint stays until somebody says otherwise. False when it was so before.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoSuchCheckpoint`].
     async fn pin_checkpoint(
         &self,
         task: &TaskId,
@@ -237,13 +239,17 @@ pub trait Registry: EventLog + JobQueue {
         pinned: bool,
     ) -> Result<bool, RegistryError>;
 
-    /// Removes a checkpoint. False when it is not there.
+    /// Removes a checkpoint. False when it is not there, or is held and nobody asked for it or misses its
+    /// files.
     async fn forget_checkpoint(
         &self,
         task: &TaskId,
         checkpoint: &CheckpointId,
         cause: Forgotten,
     ) -> Result<bool, RegistryError>;
+
+    /// The forks that nobody has begun to work in, and what their files are made from.
+    async fn forks_to_come(&self) -> Result<Vec<(TaskId, ForkedFrom)>, RegistryError>;
 
     /// Every execution that nobody has noted the end of.
     async fn running_executions(&self) -> Result<Vec<Execution>, RegistryError>;

@@ -318,6 +318,85 @@ fn a_checkpoint_that_nobody_noted_is_found_and_one_that_was_removed_does_not_com
     assert!(!manifest.exists());
 }
 
+// R25: files that were away, as on a disk that was not mounted, count again when they are back.
+#[test]
+fn checkpoints_whose_files_were_away_are_taken_up_again_and_pins_hold() {
+    let home = Home::new();
+    task(&home);
+    let taken = id(&json(&home, &["checkpoint", "create", "a task", "--pin"]));
+    let later = id(&json(&home, &["checkpoint", "create", "a task"]));
+    let unpinned = id(&json(&home, &["checkpoint", "create", "a task", "--pin"]));
+    json(&home, &["checkpoint", "pin", "a task", &later]);
+    json(&home, &["checkpoint", "unpin", "a task", &unpinned]);
+    let (there, away) = (home.path().join("checkpoints"), home.user().join("away"));
+    fs::rename(&there, &away).unwrap();
+    json(&home, &["recover", "a task"]);
+    assert!(ids(&home).is_empty());
+    fs::remove_dir_all(&there).unwrap();
+    fs::rename(&away, &there).unwrap();
+    assert_eq!(json(&home, &["checkpoint", "prune"])["adopted"], 3);
+    assert_eq!(ids(&home), [&*taken, &*later, &*unpinned]);
+    for (one, pinned) in [(&taken, true), (&later, true), (&unpinned, false)] {
+        assert_eq!(json(&home, &["checkpoint", "show", "a task", one])["pinned"], pinned);
+    }
+    assert_eq!(json(&home, &["checkpoint", "verify"])["whole"].as_array().unwrap().len(), 3);
+    assert_eq!(refused(&home, &["checkpoint", "pin", "a task", "none"], 3), "checkpoint.not_found");
+}
+
+// R23: one task's damage keeps no other from what it does not need.
+#[test]
+fn a_checkpoint_whose_manifest_is_gone_holds_up_no_limit_to_the_size() {
+    let home = Home::new();
+    let workspace = task(&home);
+    let take = |seed: u64| {
+        fs::write(workspace.join("work"), noise(seed)).unwrap();
+        id(&json(&home, &["checkpoint", "create", "a task"]))
+    };
+    let all = [take(1), take(2), take(3), take(4)];
+    let folder = fs::read_dir(home.path().join("checkpoints/manifests")).unwrap().next().unwrap();
+    fs::remove_file(folder.unwrap().path().join(format!("{}.json", all[1]))).unwrap();
+    json(&home, &["checkpoint", "prune", "--set", "checkpoint.size_limit_mib=3"]);
+    assert!(ids(&home).contains(&all[3]) && !ids(&home).contains(&all[0]), "{:?}", ids(&home));
+    assert!(stored(&home) < 3 << 20);
+}
+
+// R24, R96: a kill between a fork's row and its files.
+#[test]
+fn what_a_fork_is_to_be_made_from_stays_until_it_is_made() {
+    let home = Home::new();
+    let workspace = task(&home);
+    let fork = json(&home, &["fork", "a task", "--name", "a fork"]);
+    let fork = home.path().join("tasks").join(fork["task_id"].as_str().unwrap());
+    fs::remove_dir_all(fork.join("workspace")).unwrap();
+    let checkpoint = ids(&home).remove(0);
+
+    let none = ["last=1", "hourly=0", "daily=0", "weekly=0"];
+    let none = none.map(|rule| format!("checkpoint.keep_{rule}"));
+    let none: Vec<_> = none.iter().flat_map(|setting| ["--set", setting]).collect();
+    for number in 0..3 {
+        fs::write(workspace.join("work"), noise(number)).unwrap();
+        json(&home, &[&["checkpoint", "create", "a task"][..], &none].concat());
+    }
+    json(&home, &[&["checkpoint", "prune"][..], &none].concat());
+    assert_eq!(ids(&home).len(), 2, "the newest, and this one");
+    assert_eq!(ids(&home)[0], checkpoint);
+    // Whoever removes it has the files made first.
+    let remove = ["checkpoint", "remove", "a task", &checkpoint, "--force"];
+    fs::write(fork.join("forked"), "in the way").unwrap();
+    assert_eq!(refused(&home, &remove, 4), "checkpoint.needed");
+    assert_eq!(ids(&home).len(), 2);
+    fs::remove_file(fork.join("forked")).unwrap();
+    json(&home, &remove);
+    assert!(fork.join("workspace/.git").exists() && !fork.join("forked").exists());
+    fs::remove_dir_all(fork.join("workspace")).unwrap();
+    json(&home, &["fork", "a task", "--name", "another"]);
+    let another = json(&home, &["show", "another"])["task"]["task_id"].clone();
+    let another = home.path().join("tasks").join(another.as_str().unwrap());
+    fs::remove_dir_all(another.join("workspace")).unwrap();
+    json(&home, &["cleanup-task", "a task", "--force"]);
+    assert!(another.join("workspace/.git").exists());
+}
+
 // R24, R71: in what a checkpoint differs from another one, and from what is there now.
 #[test]
 fn what_differs_from_a_checkpoint_is_told() {
@@ -404,10 +483,19 @@ async fn engine_a_fork_has_the_files_and_commits_of_the_checkpoint_and_its_own_b
     let taken = json(&home, &["checkpoint", "list", "a task"])["checkpoints"].clone();
     assert_eq!(taken[1]["cause"], "fork");
 
+    // As if it had died before the files were there.
+    let third = json(&home, &["fork", "a task", "one", "--name", "third"]);
+    let third = home.path().join("tasks").join(third["task_id"].as_str().unwrap());
+    fs::remove_dir_all(third.join("workspace")).unwrap();
+    fs::remove_dir_all(third.join("memory")).unwrap();
+    fs::create_dir_all(third.join("forked/.new-half")).unwrap();
+    assert_eq!(run("third", "cat one ~/memory"), "one\nkept\n");
+    assert!(!third.join("forked").exists());
+
     let none = refused(&home, &["fork", "a task", "none"], 3);
     assert_eq!(none, "checkpoint.not_found");
     let tasks = json(&home, &["list-tasks"])["tasks"].as_array().unwrap().len();
-    assert_eq!(tasks, 3, "nothing is left of what failed");
+    assert_eq!(tasks, 4, "nothing is left of what failed");
 }
 
 fn tar(arguments: &[&str]) {

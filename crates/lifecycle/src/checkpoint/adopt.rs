@@ -1,8 +1,10 @@
-//! Checkpoints whose files are there and whose row is not: somebody died between the two.
+//! Checkpoints whose files are there and whose row is not: somebody died between the two, or the files
+//! were away.
 
 use std::collections::BTreeSet;
 
 use armor_checkpoint_store::Store;
+use armor_core::checkpoint::Forgotten;
 use armor_core::event::{CheckpointEvent, EventPayload};
 use armor_core::id::{CheckpointId, TaskId};
 use armor_registry::{EventQuery, RegistryError};
@@ -17,14 +19,20 @@ impl Lifecycle {
     pub(super) async fn adopt_checkpoints(&self) -> Result<u64, LifecycleError> {
         let mut adopted = 0;
         for task in self.with_store(Store::tasks).await? {
+            // Who holds it is at it.
+            let Some(_lock) = self.parts.folders.try_lock(&task)? else { continue };
             match self.parts.registry.get(&task).await {
                 // Its folder and its checkpoints are an orphan's, or go with it.
                 Err(RegistryError::NotFound { .. }) => continue,
                 found => found?,
             };
-            // Who holds it is at it.
-            let Some(_lock) = self.parts.folders.try_lock(&task)? else { continue };
-            adopted += self.adopt_of(&task).await?;
+            match self.adopt_of(&task).await {
+                Ok(came) => adopted += came,
+                Err(error) => {
+                    let cause = armor_core::error::chain(&error);
+                    tracing::warn!(%task, cause, "its checkpoints are not looked through");
+                }
+            }
         }
         Ok(adopted)
     }
@@ -39,7 +47,7 @@ impl Lifecycle {
         if unknown.is_empty() {
             return Ok(0);
         }
-        let forgotten = self.forgotten(task).await?;
+        let Told { forgotten, pinned } = self.told_of_checkpoints(task).await?;
         let mut adopted = 0;
         for mut manifest in unknown {
             if forgotten.contains(&manifest.id) {
@@ -48,10 +56,11 @@ impl Lifecycle {
                 continue;
             }
             let registry = &self.parts.registry;
-            match registry.add_checkpoint(&row(&manifest, false)).await {
+            let is_pinned = pinned.contains(&manifest.id);
+            match registry.add_checkpoint(&row(&manifest, is_pinned)).await {
                 Err(RegistryError::CheckpointNameTaken { .. }) => {
                     manifest.name = None;
-                    registry.add_checkpoint(&row(&manifest, false)).await?;
+                    registry.add_checkpoint(&row(&manifest, is_pinned)).await?;
                 }
                 added => added?,
             }
@@ -61,15 +70,43 @@ impl Lifecycle {
         Ok(adopted)
     }
 
-    /// The checkpoints of a task that were removed.
-    async fn forgotten(&self, task: &TaskId) -> Result<BTreeSet<CheckpointId>, LifecycleError> {
-        let events = self.parts.registry.events(task, EventQuery::default()).await?;
-        let forgotten = events.into_iter().filter_map(|event| match event.payload {
-            EventPayload::Checkpoint(CheckpointEvent::Forgotten { checkpoint, .. }) => {
-                Some(checkpoint)
+    async fn told_of_checkpoints(&self, task: &TaskId) -> Result<Told, LifecycleError> {
+        let mut told = Told::default();
+        for event in self.parts.registry.events(task, EventQuery::default()).await? {
+            if let EventPayload::Checkpoint(event) = event.payload {
+                told.follow(event);
             }
-            _ => None,
-        });
-        Ok(forgotten.collect())
+        }
+        Ok(told)
+    }
+}
+
+/// What the log says of a task's checkpoints.
+#[derive(Default)]
+struct Told {
+    /// Those that were removed.
+    forgotten: BTreeSet<CheckpointId>,
+    /// Those that stay until somebody says otherwise.
+    pinned: BTreeSet<CheckpointId>,
+}
+
+impl Told {
+    fn follow(&mut self, event: CheckpointEvent) {
+        match event {
+            CheckpointEvent::Taken { checkpoint, pinned: true, .. }
+            | CheckpointEvent::Pinned { checkpoint } => {
+                self.pinned.insert(checkpoint);
+            }
+            CheckpointEvent::Unpinned { checkpoint } => {
+                self.pinned.remove(&checkpoint);
+            }
+            // Nobody wanted that; its files are there again.
+            CheckpointEvent::Forgotten { cause: Forgotten::Lost, .. }
+            | CheckpointEvent::Taken { .. }
+            | CheckpointEvent::Restored { .. } => {}
+            CheckpointEvent::Forgotten { checkpoint, .. } => {
+                self.forgotten.insert(checkpoint);
+            }
+        }
     }
 }

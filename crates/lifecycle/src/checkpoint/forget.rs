@@ -13,14 +13,17 @@ impl Lifecycle {
     /// Removes a checkpoint. Its room is given back by [`Self::prune_checkpoints`].
     ///
     /// # Errors
-    /// When there is none, or more than one is meant.
+    /// When there is none, or more than one is meant; when a fork needs it whose files cannot be made now.
     pub async fn remove_checkpoint(
         &self,
         reference: &str,
         checkpoint: &str,
     ) -> Result<Checkpoint, LifecycleError> {
         let task = self.resolve(reference).await?;
+        // Not while it is restored, or one is taken.
+        let _lock = self.parts.folders.lock(&task.id).await?;
         let found = self.parts.registry.checkpoint(&task.id, checkpoint).await?;
+        self.make_forks_of(&task.id, Some(&found.id)).await?;
         self.parts.registry.forget_checkpoint(&task.id, &found.id, Forgotten::Asked).await?;
         self.follow(&task.id).await;
         Ok(found)
@@ -64,11 +67,15 @@ impl Consumer for Forgetting {
 
     async fn apply(&self, events: &[Event]) -> Result<(), ConsumerError> {
         for event in events {
-            let EventPayload::Checkpoint(CheckpointEvent::Forgotten { checkpoint, .. }) =
+            let EventPayload::Checkpoint(CheckpointEvent::Forgotten { checkpoint, cause }) =
                 &event.payload
             else {
                 continue;
             };
+            // There is nothing to remove; what comes back is taken up again.
+            if *cause == Forgotten::Lost {
+                continue;
+            }
             let Some(task) = event.task() else { continue };
             self.store.forget_one(task, checkpoint).map_err(|error| {
                 ConsumerError::new(self.name(), "remove a checkpoint's files", error)

@@ -257,16 +257,17 @@ impl Lifecycle {
 
     /// Lets the sandbox go on. That it is gone, or goes on already, is no error.
     async fn let_go(&self, task: &TaskId, note: &Note) -> Result<(), LifecycleError> {
-        self.parts.folders.discard_restoring(task)?;
-        let Some(wanted) = &note.sandbox else { return Ok(()) };
-        let found = self.parts.runtime.find(task).await;
-        match found {
-            Ok(Some(Sandbox { id, state: SandboxState::Paused, .. })) if id == *wanted => {
-                Ok(self.parts.runtime.unpause(&id).await?)
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
+        // From now on no step is done again. That something stands still is known until it does not.
+        let work = self.parts.folders.restoring(task);
+        self.with_store(move |_| Store::settle(&work)).await?;
+        if let Some(wanted) = &note.sandbox
+            && let Some(Sandbox { id, state: SandboxState::Paused, .. }) =
+                self.parts.runtime.find(task).await?
+            && id == *wanted
+        {
+            self.parts.runtime.unpause(&id).await?;
         }
+        Ok(self.parts.folders.discard_restoring(task)?)
     }
 
     /// Waits until no restoration of the task is at work: nothing may run meanwhile, and whoever kills

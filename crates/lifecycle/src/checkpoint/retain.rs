@@ -1,11 +1,11 @@
 //! Which checkpoints stay: by the settings, and by how much room there is for all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use armor_checkpoint_store::Collected;
 use armor_core::checkpoint::{Checkpoint, Forgotten};
-use armor_core::id::TaskId;
+use armor_core::id::{CheckpointId, TaskId};
 use armor_core::retention::by_worth;
 
 use crate::{Lifecycle, LifecycleError};
@@ -34,10 +34,15 @@ impl Lifecycle {
     /// or written.
     pub async fn prune_checkpoints(&self) -> Result<Pruned, LifecycleError> {
         let adopted = self.adopt_checkpoints().await?;
-        let forgotten = self.checkpoints_to_forget().await?;
-        for (checkpoint, cause) in &forgotten {
-            let Checkpoint { task, id, .. } = checkpoint;
-            self.parts.registry.forget_checkpoint(task, id, *cause).await?;
+        let mut forgotten = Vec::new();
+        for (task, goes) in by_task(self.checkpoints_to_forget().await?) {
+            // Who holds it may need one of them.
+            let Some(_lock) = self.parts.folders.try_lock(&task)? else { continue };
+            for (checkpoint, cause) in goes {
+                if self.parts.registry.forget_checkpoint(&task, &checkpoint.id, cause).await? {
+                    forgotten.push((checkpoint, cause));
+                }
+            }
         }
         self.follow_all().await;
         let collected = self.with_store(|store| store.collect(WAIT)).await?;
@@ -52,12 +57,13 @@ impl Lifecycle {
         &self,
     ) -> Result<Vec<(Checkpoint, Forgotten)>, LifecycleError> {
         let all = self.parts.registry.checkpoints(None).await?;
-        let tasks: BTreeSet<_> = all.iter().map(|one| one.task.clone()).collect();
+        let awaited = self.awaited().await?;
         let mut forgotten = Vec::new();
-        for task in tasks {
-            let of_task: Vec<_> = all.iter().filter(|one| one.task == task).cloned().collect();
+        for (_, of_task) in by_task(all.iter().map(|one| (one.clone(), ())).collect()) {
+            let of_task: Vec<_> = of_task.into_iter().map(|(one, ())| one).collect();
             let goes = self.settings.checkpoint.retention().goes(&of_task);
-            forgotten.extend(goes.into_iter().map(|one| (one.clone(), Forgotten::Retention)));
+            let goes = goes.into_iter().filter(|one| !awaited.contains(&one.id));
+            forgotten.extend(goes.map(|one| (one.clone(), Forgotten::Retention)));
         }
         let Some(limit) = self.settings.checkpoint.size_limit() else { return Ok(forgotten) };
         let gone: BTreeSet<_> = forgotten.iter().map(|(one, _)| one.id.clone()).collect();
@@ -67,9 +73,15 @@ impl Lifecycle {
         let order: Vec<_> = order.collect();
         let sizes = self.with_store(move |store| store.sizes(&order)).await?;
         let of_others = others.into_iter().zip(sizes.into_iter().skip(needed.len()));
-        let too_much = of_others.filter(|(_, size)| *size > limit);
+        let too_much = of_others.filter(|(one, size)| *size > limit && !awaited.contains(&one.id));
         forgotten.extend(too_much.map(|(one, _)| (one, Forgotten::Size)));
         Ok(forgotten)
+    }
+
+    /// The checkpoints of which forks are to be made: those whose files are not there yet.
+    async fn awaited(&self) -> Result<BTreeSet<CheckpointId>, LifecycleError> {
+        let awaited = self.forks_without_files().await?.into_iter();
+        Ok(awaited.map(|(_, from)| from.checkpoint).collect())
     }
 
     /// Removes the checkpoints of a task that the settings do not keep. That they stay is no failure of
@@ -77,7 +89,12 @@ impl Lifecycle {
     pub(super) async fn retain_some(&self, task: &TaskId) {
         let forgetting = async {
             let all = self.parts.registry.checkpoints(Some(task)).await?;
-            for goes in self.settings.checkpoint.retention().goes(&all) {
+            let goes = self.settings.checkpoint.retention().goes(&all);
+            if goes.is_empty() {
+                return Ok(());
+            }
+            let awaited = self.awaited().await?;
+            for goes in goes.into_iter().filter(|one| !awaited.contains(&one.id)) {
                 let registry = &self.parts.registry;
                 registry.forget_checkpoint(task, &goes.id, Forgotten::Retention).await?;
             }
@@ -108,4 +125,13 @@ impl Lifecycle {
             }
         }
     }
+}
+
+/// In groups, in the order in which they come.
+fn by_task<T>(checkpoints: Vec<(Checkpoint, T)>) -> BTreeMap<TaskId, Vec<(Checkpoint, T)>> {
+    let mut groups: BTreeMap<TaskId, Vec<_>> = BTreeMap::new();
+    for one in checkpoints {
+        groups.entry(one.0.task.clone()).or_default().push(one);
+    }
+    groups
 }

@@ -1,6 +1,7 @@
 //! Taking checkpoints of a task's files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use armor_checkpoint_store::{Draft, Manifest, Preview, Root, Rules, Store, StoreError};
 use armor_core::checkpoint::{Checkpoint, CheckpointCause, CheckpointName, Consistency};
@@ -146,7 +147,9 @@ impl Lifecycle {
             let (task, name) = (task.id.clone(), name.clone());
             return Err(RegistryError::CheckpointNameTaken { task, name }.into());
         }
-        let now = self.now();
+        // Behind all others, also when the clock went back: else it would be the first one to go.
+        let behind = earlier.last().map(|last| last.created_at.plus(Duration::from_micros(1)));
+        let now = behind.map_or(self.now(), |behind| behind.max(self.now()));
         let state = serde_json::to_value(task).map_err(|error| StorageError::Io {
             action: "write down the task of",
             path: self.folder(&task.id).path().to_owned(),
@@ -171,12 +174,18 @@ impl Lifecycle {
         pinned: bool,
     ) -> Result<(Checkpoint, Manifest), LifecycleError> {
         let checkpoint = row(&manifest, pinned);
-        if let Err(error) = self.parts.registry.add_checkpoint(&checkpoint).await {
-            // Nobody was told of it.
-            let (task, id) = (manifest.task, manifest.id);
-            self.with_store(move |store| store.forget_one(&task, &id)).await?;
-            return Err(error.into());
+        let added = self.parts.registry.add_checkpoint(&checkpoint).await;
+        // With any other error nobody knows whether it was noted: then it is found when that is looked at.
+        if let Err(RegistryError::CheckpointNameTaken { .. } | RegistryError::NotFound { .. }) =
+            &added
+        {
+            let (task, id) = (manifest.task.clone(), manifest.id.clone());
+            if let Err(error) = self.with_store(move |store| store.forget_one(&task, &id)).await {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(checkpoint = %checkpoint.id, cause, "nobody knows of it, and it stays");
+            }
         }
+        added?;
         Ok((checkpoint, manifest))
     }
 

@@ -1,6 +1,6 @@
 //! Checkpoints as rows: what is known of each. Their files are the checkpoint store's.
 
-use armor_core::checkpoint::Checkpoint;
+use armor_core::checkpoint::{Checkpoint, Forgotten, ForkedFrom};
 use armor_core::event::{CheckpointEvent, EventPayload};
 use armor_core::id::{CheckpointId, TaskId};
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -22,6 +22,7 @@ pub(super) fn taken(checkpoint: &Checkpoint) -> EventPayload {
         bytes: checkpoint.bytes,
         bytes_added: checkpoint.bytes_added,
         left_out: checkpoint.left_out,
+        pinned: checkpoint.pinned,
     }
     .into()
 }
@@ -108,22 +109,55 @@ pub(super) async fn pin(
     .bind(task.as_str())
     .bind(id.as_str())
     .bind(pinned)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(failed(WRITE))?;
-    Ok(pinning.rows_affected() == 1)
+    if pinning.rows_affected() == 1 {
+        return Ok(true);
+    }
+    let there: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM checkpoints WHERE task_id = ? AND id = ?")
+            .bind(task.as_str())
+            .bind(id.as_str())
+            .fetch_optional(connection)
+            .await
+            .map_err(failed(WRITE))?;
+    match there {
+        Some(_) => Ok(false),
+        None => {
+            Err(RegistryError::NoSuchCheckpoint { task: task.clone(), reference: id.to_string() })
+        }
+    }
 }
 
 pub(super) async fn forget(
     connection: &mut SqliteConnection,
     task: &TaskId,
     id: &CheckpointId,
+    cause: Forgotten,
 ) -> Result<bool, RegistryError> {
-    let forgetting = sqlx::query("DELETE FROM checkpoints WHERE task_id = ? AND id = ?")
+    let unless_held = match cause {
+        Forgotten::Retention | Forgotten::Size => " AND pinned = 0 AND name IS NULL",
+        Forgotten::Asked | Forgotten::Lost => "",
+    };
+    let sql = format!("DELETE FROM checkpoints WHERE task_id = ? AND id = ?{unless_held}");
+    let forgetting = sqlx::query(AssertSqlSafe(sql))
         .bind(task.as_str())
         .bind(id.as_str())
         .execute(connection)
         .await
         .map_err(failed(WRITE))?;
     Ok(forgetting.rows_affected() == 1)
+}
+
+/// The forks that nobody has begun to work in, and what their files are made from.
+pub(super) async fn forks_to_come(
+    readers: &Readers,
+) -> Result<Vec<(TaskId, ForkedFrom)>, RegistryError> {
+    let all = sqlx::query(
+        "SELECT id, sandbox ->> '$.forked_from' FROM tasks
+         WHERE status = 'pending' AND sandbox ->> '$.forked_from' IS NOT NULL ORDER BY id",
+    );
+    let found = readers.all("read the forks", all).await?;
+    found.iter().map(rows::fork).collect()
 }

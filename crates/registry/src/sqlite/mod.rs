@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use armor_core::checkpoint::{Checkpoint, Forgotten};
+use armor_core::checkpoint::{Checkpoint, Forgotten, ForkedFrom};
 use armor_core::config::Durability;
 use armor_core::event::{
     CheckpointEvent, Commit, DeadLetter, DeadLetterId, Event, EventLog, EventPayload, LogError,
@@ -372,9 +372,13 @@ impl Registry for SqliteRegistry {
         let key = (task.clone(), checkpoint.clone());
         let forgetting = self.writer.tell(Some(task.clone()), fact, move |connection| {
             let (task, id) = key.clone();
-            Box::pin(async move { checkpoints::forget(connection, &task, &id).await })
+            Box::pin(async move { checkpoints::forget(connection, &task, &id, cause).await })
         });
         forgetting.await
+    }
+
+    async fn forks_to_come(&self) -> Result<Vec<(TaskId, ForkedFrom)>, RegistryError> {
+        checkpoints::forks_to_come(&self.readers).await
     }
 
     async fn running_executions(&self) -> Result<Vec<Execution>, RegistryError> {

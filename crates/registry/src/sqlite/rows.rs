@@ -1,6 +1,6 @@
 //! Between rows and the types of the core. What cannot be read is a damaged database, not a panic.
 
-use armor_core::checkpoint::{Checkpoint, CheckpointCause};
+use armor_core::checkpoint::{Checkpoint, CheckpointCause, ForkedFrom};
 use armor_core::event::{Event, EventPayload, Seq, Subject};
 use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::id::{AgentId, CheckpointId, EventId, ExecutionId, InstanceId, TaskId};
@@ -133,6 +133,12 @@ pub(super) fn checkpoint(row: &SqliteRow) -> Result<Checkpoint, RegistryError> {
         })
     };
     read().map_err(|error| corrupt("read a checkpoint", error))
+}
+
+/// A task and what its files are made from, in two columns.
+pub(super) fn fork(row: &SqliteRow) -> Result<(TaskId, ForkedFrom), RegistryError> {
+    let read = || Ok((TaskId::parse(row.try_get::<String, _>(0)?)?, json(row, 1)?));
+    read().map_err(|error: BoxError| corrupt("read a fork", error))
 }
 
 fn timestamp(row: &SqliteRow, column: usize) -> Result<Timestamp, BoxError> {

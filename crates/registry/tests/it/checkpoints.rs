@@ -1,6 +1,6 @@
 //! Checkpoints: rows that come and go with their events.
 
-use armor_core::checkpoint::{Checkpoint, CheckpointCause, Forgotten};
+use armor_core::checkpoint::{Checkpoint, CheckpointCause, Forgotten, ForkedFrom};
 use armor_core::error::{Code, Diagnostic};
 use armor_core::event::{Event, TaskEvent};
 use armor_core::task::Task;
@@ -49,12 +49,13 @@ async fn a_checkpoint_comes_is_pinned_and_goes_each_with_one_event() {
 
     assert!(registry.pin_checkpoint(&task.id, &two.id, true).await.unwrap());
     assert!(!registry.pin_checkpoint(&task.id, &two.id, true).await.unwrap(), "it is");
-    assert!(!registry.pin_checkpoint(&other.id, &two.id, false).await.unwrap(), "another task's");
+    let of_another = registry.pin_checkpoint(&other.id, &two.id, false).await.unwrap_err();
+    assert_eq!(of_another.code(), Code::CheckpointNotFound);
     assert!(registry.checkpoint(&task.id, "cp2").await.unwrap().pinned);
     assert!(registry.pin_checkpoint(&task.id, &two.id, false).await.unwrap());
 
     for (task, goes) in [(&other, false), (&task, true), (&task, false)] {
-        let gone = registry.forget_checkpoint(&task.id, &one.id, Forgotten::Size).await;
+        let gone = registry.forget_checkpoint(&task.id, &one.id, Forgotten::Asked).await;
         assert_eq!(gone.unwrap(), goes);
     }
     assert_eq!(registry.checkpoints(Some(&task.id)).await.unwrap(), [two]);
@@ -115,4 +116,44 @@ async fn a_name_is_one_checkpoints_and_a_task_that_is_gone_has_none() {
     assert!(registry.checkpoints(None).await.unwrap().is_empty());
     let late = registry.add_checkpoint(&checkpoint(&home, &task, "late", None)).await;
     assert_eq!(late.unwrap_err().code(), Code::TaskNotFound);
+}
+
+// Whoever looked at it before does not know that it was pinned since.
+#[tokio::test]
+async fn one_that_is_held_goes_only_when_somebody_asks_or_its_files_are_gone() {
+    let home = Home::new();
+    let registry = home.open().await;
+    let task = home.task("t");
+    registry.create(&task).await.unwrap();
+    for (cause, goes) in [
+        (Forgotten::Retention, false),
+        (Forgotten::Size, false),
+        (Forgotten::Asked, true),
+        (Forgotten::Lost, true),
+    ] {
+        let named = checkpoint(&home, &task, &format!("named-{}", cause.as_str()), Some("n"));
+        let mut pinned = checkpoint(&home, &task, &format!("pinned-{}", cause.as_str()), None);
+        pinned.pinned = true;
+        let other = checkpoint(&home, &task, &format!("other-{}", cause.as_str()), None);
+        for (one, goes) in [(named, goes), (pinned, goes), (other, true)] {
+            registry.add_checkpoint(&one).await.unwrap();
+            let gone = registry.forget_checkpoint(&task.id, &one.id, cause).await.unwrap();
+            assert_eq!(gone, goes, "{}", one.id);
+            registry.forget_checkpoint(&task.id, &one.id, Forgotten::Asked).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn forks_are_known_until_somebody_works_in_them() {
+    let home = Home::new();
+    let registry = home.open().await;
+    let (plain, mut fork) = (home.task("t"), home.task("u"));
+    let from = ForkedFrom { task: plain.id.clone(), checkpoint: "cp".parse().unwrap() };
+    fork.sandbox.forked_from = Some(from.clone());
+    registry.bulk_insert(&[plain, fork.clone()]).await.unwrap();
+    assert_eq!(registry.forks_to_come().await.unwrap(), [(fork.id.clone(), from)]);
+    let running = fork.attach("an-agent".parse().unwrap(), home.clock.now()).unwrap();
+    registry.commit(&running).await.unwrap();
+    assert!(registry.forks_to_come().await.unwrap().is_empty());
 }

@@ -26,6 +26,9 @@ pub enum CheckpointEvent {
         bytes_added: u64,
         /// How much is not in it that was there.
         left_out: u64,
+        /// Whether it stays until somebody says otherwise.
+        #[serde(default)]
+        pinned: bool,
     },
     /// The task's files were made those of one.
     #[serde(rename = "checkpoint:restored")]

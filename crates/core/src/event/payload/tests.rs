@@ -34,6 +34,7 @@ fn of_checkpoints() -> Vec<EventPayload> {
             bytes: 2,
             bytes_added: 3,
             left_out: 4,
+            pinned: true,
         }
         .into(),
         CheckpointEvent::Restored {
