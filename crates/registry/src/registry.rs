@@ -54,9 +54,10 @@ pub trait Registry: EventLog + JobQueue {
     /// Carries out changes of different tasks: all of them, or none.
     async fn bulk_update(&self, changes: &[Change]) -> Result<(), RegistryError>;
 
-    /// Keeps a task that was lost, with its events and executions as they were, and the fact of that.
+    /// Keeps a task that was lost, with its events and executions as they were, and facts about that.
     /// Events that are there already stay. False when the task is there.
-    async fn recover(&self, lost: &LostTask, fact: EventPayload) -> Result<bool, RegistryError>;
+    async fn recover(&self, lost: &LostTask, facts: &[EventPayload])
+    -> Result<bool, RegistryError>;
 
     /// Removes a task with its executions, if it is still at this version. Its events stay.
     async fn delete(

@@ -318,6 +318,22 @@ fn another_option_can_be_chosen() {
     assert_eq!(refused(home, &["recover", "nobody"], 3), "task.not_found");
 }
 
+// R25: what somebody deleted does not come again.
+#[test]
+fn a_task_that_was_deleted_is_not_made_again() {
+    let prepared = Prepared::new();
+    let home = &prepared.home;
+    let folder = home.path().join("tasks").join(&prepared.task);
+    json(home, &["cleanup-task", "a task", "--force"]);
+    let _none = fs::remove_dir_all(&folder);
+    copy_all(&prepared.copy.join("tasks").join(&prepared.task), &folder);
+    let dry = json(home, &["recover", &prepared.task, "--dry-run"])["tasks"][0].clone();
+    assert_eq!(dry["findings"][0]["finding"], "the task was deleted", "{dry}");
+    assert_eq!(dry["options"], json!([]));
+    assert_eq!(refused(home, &["recover", &prepared.task], 3), "recovery.no_option");
+    assert!(json(home, &["list-tasks"])["tasks"].as_array().unwrap().is_empty());
+}
+
 // R25: what runs goes on, and is found again: the home keeps its id without its database.
 #[tokio::test]
 async fn engine_a_sandbox_of_a_task_that_is_made_again_is_its_own() {

@@ -8,6 +8,9 @@ use crate::sandbox::NetworkMode;
 use crate::task::{Folder, Outcome, Task, TaskStatus, WorkState};
 use crate::time::Timestamp;
 
+/// Why it is not known whether all work of a task is saved.
+pub(super) const ATTACHED_SINCE: &str = "an agent has attached since";
+
 /// A change of one task: what the registry commits together or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -169,10 +172,7 @@ impl Task {
         };
         events.push(TaskEvent::Attached { agent: agent.clone() }.into());
         after.agent = Some(agent);
-        if let Some(repository) = &mut after.repository {
-            let reason = "an agent has attached since".to_owned();
-            repository.work = WorkState::Unknown { reason };
-        }
+        after.unsettle_work(ATTACHED_SINCE);
         Ok(self.change(after, events, now))
     }
 
@@ -245,11 +245,8 @@ impl Task {
             events.push(TaskEvent::Detached { agent }.into());
         }
         events.push(restored.into());
-        if let Some(repository) = &mut after.repository
-            && self.started_at.is_some()
-        {
-            let reason = "a checkpoint was restored since it was looked at".to_owned();
-            repository.work = WorkState::Unknown { reason };
+        if self.started_at.is_some() {
+            after.unsettle_work("a checkpoint was restored since it was looked at");
         }
         after.status = TaskStatus::Pending;
         after.outcome = None;
@@ -371,7 +368,7 @@ mod tests {
     use super::*;
     use crate::event::{Event, Seq, Subject};
     use crate::id::{EventId, IdSource, SequentialIds};
-    use crate::task::{TRANSITIONS, TaskRequest};
+    use crate::task::{RepositoryBase, TRANSITIONS, TaskRequest};
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -381,6 +378,8 @@ mod tests {
         Fail,
         Cancel,
         Restore,
+        Collect(bool),
+        Rule(bool),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -391,13 +390,18 @@ mod tests {
             Just(Step::Fail),
             Just(Step::Cancel),
             Just(Step::Restore),
+            any::<bool>().prop_map(Step::Collect),
+            any::<bool>().prop_map(Step::Rule),
         ]
     }
 
     fn task() -> Task {
         let now = Timestamp::from_millis(1);
-        let name = "a task".parse().unwrap();
-        Task::new(SequentialIds::default().task_id(now), TaskRequest::named(name), now)
+        let mut request = TaskRequest::named("a task".parse().unwrap());
+        request.sandbox.network = NetworkMode::Egress;
+        request.repository =
+            Some(RepositoryBase { path: "/project".into(), commit: "1".repeat(40), objects: None });
+        Task::new(SequentialIds::default().task_id(now), request, now)
     }
 
     fn apply(task: &Task, step: &Step, now: Timestamp) -> Result<Change, TaskError> {
@@ -408,6 +412,15 @@ mod tests {
             Step::Fail => task.fail("no reason".to_owned(), now),
             Step::Cancel => task.cancel(None, now),
             Step::Restore => Ok(task.restored(restored(), now)),
+            Step::Collect(is_saved) => {
+                let unsaved = WorkState::Unsaved { files: 1, commits: 0 };
+                let work = if *is_saved { WorkState::Saved } else { unsaved };
+                Ok(task.collected("2".repeat(40), 1, work, now))
+            }
+            Step::Rule(allows) => {
+                let verdict = if *allows { Verdict::Allow } else { Verdict::Deny };
+                task.rule(&["example.com".parse().unwrap()], verdict, now)
+            }
         }
     }
 
@@ -445,16 +458,22 @@ mod tests {
     proptest! {
         // R25: the events tell all that the changes did.
         #[test]
-        fn a_task_is_what_its_events_tell(steps in prop::collection::vec(step(), 0..30)) {
+        fn a_task_is_what_its_events_tell(
+            steps in prop::collection::vec(step(), 0..30), seen in 2_i64..32,
+        ) {
             let mut task = task();
             let mut payloads = task.created();
             let mut moments = vec![task.created_at; payloads.len()];
+            let mut older = task.clone();
             for (tick, step) in (2..).zip(&steps) {
                 let now = Timestamp::from_millis(tick);
                 let Ok(change) = apply(&task, step, now) else { continue };
                 moments.extend(change.events.iter().map(|_| now));
                 payloads.extend(change.events);
                 task = change.after;
+                if tick == seen {
+                    older = task.clone();
+                }
             }
             let events: Vec<_> = payloads.into_iter().zip(moments).zip(1..).map(|((payload, at), n)| Event {
                 seq: Seq(n),
@@ -466,9 +485,39 @@ mod tests {
             let mut told = Task::replayed(&task.id, &events).unwrap();
             // It counts events, and changes are counted.
             told.version = task.version;
-            prop_assert_eq!(told, task);
+            prop_assert_eq!(&told, &task);
             prop_assert!(Task::replayed(&TaskId::parse("t").unwrap(), &events[1..]).is_none());
+            // Whichever of them an older state has seen, and whatever the clock did meanwhile.
+            let mut older = older;
+            older.metadata = serde_json::from_str(r#"{"a":"b"}"#).unwrap();
+            older.updated_at = Timestamp::from_millis(1_000_000);
+            let metadata = older.metadata.clone();
+            let mut recalled = older.recalled(&events);
+            prop_assert_eq!(recalled.metadata, metadata);
+            recalled.metadata = task.metadata.clone();
+            recalled.version = task.version;
+            prop_assert_eq!(&recalled, &task);
         }
+    }
+
+    // R25: a log that is cut takes nothing away of what is known otherwise.
+    #[test]
+    fn a_log_that_does_not_reach_a_state_does_not_undo_it() {
+        let at = Timestamp::from_millis;
+        let attached = task().attach("an-agent".parse().unwrap(), at(2)).unwrap().after;
+        let failed = attached.fail("why".to_owned(), at(3)).unwrap().after;
+        let payloads = task().created().into_iter().take(1).zip(1..);
+        let events: Vec<_> = payloads
+            .map(|(payload, n)| Event {
+                seq: Seq(n),
+                id: EventId::parse(format!("e{n}")).unwrap(),
+                subject: Subject::Task { task: failed.id.clone(), task_seq: n },
+                at: at(1),
+                payload,
+            })
+            .collect();
+        assert_eq!(failed.clone().recalled(&events), failed);
+        assert_eq!(failed.clone().recalled(&[]), failed);
     }
 
     #[test]

@@ -240,6 +240,13 @@ impl Task {
             version: 1,
         }
     }
+
+    /// From now on nobody knows whether all its work is on its branch, until that is looked at.
+    pub fn unsettle_work(&mut self, reason: &str) {
+        if let Some(repository) = &mut self.repository {
+            repository.work = WorkState::Unknown { reason: reason.to_owned() };
+        }
+    }
 }
 
 /// The branch that a task's commits come onto: `task/<id>`.

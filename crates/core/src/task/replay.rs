@@ -2,6 +2,7 @@
 
 use crate::event::{CheckpointEvent, Event, EventPayload, NetworkEvent, TaskEvent};
 use crate::id::TaskId;
+use crate::task::change::ATTACHED_SINCE;
 use crate::task::{
     Metadata, Outcome, RepositoryBase, SandboxRequest, Task, TaskRequest, TaskStatus,
 };
@@ -10,16 +11,56 @@ impl Task {
     /// The task that events tell of; none when they do not begin with its creation. What no event has
     /// is as it would be by default: its metadata, certificates, and where its repository's objects are.
     pub fn replayed(id: &TaskId, events: &[Event]) -> Option<Self> {
-        let (first, others) = events.split_first()?;
-        let EventPayload::Task(created @ TaskEvent::Created { .. }) = &first.payload else {
-            return None;
-        };
-        let request = request(created)?;
-        let mut task = Self::new(id.clone(), request, first.at);
+        let (mut task, others) = Self::begun(id, events)?;
         for event in others {
             task.follow(event);
         }
         Some(task)
+    }
+
+    /// The task as it became since this older state of it was written down, by all of its events. What
+    /// no event has is as it was then.
+    #[must_use]
+    pub fn recalled(mut self, events: &[Event]) -> Self {
+        if let Some((mut told, others)) = Self::begun(&self.id, events) {
+            let mut is_told_of = told.is_as(&self);
+            for event in others {
+                told.follow(event);
+                is_told_of = is_told_of || told.is_as(&self);
+            }
+            if is_told_of {
+                told.version = told.version.max(self.version);
+                told.metadata = self.metadata;
+                told.sandbox.certificates = self.sandbox.certificates;
+                if let (Some(told), Some(known)) = (&mut told.repository, self.repository) {
+                    told.objects = known.objects;
+                }
+                return told;
+            }
+        }
+        // The log ends before this, or does not begin where the task did.
+        let since = self.updated_at;
+        for event in events.iter().filter(|event| event.at > since) {
+            self.follow(event);
+        }
+        self
+    }
+
+    /// Whether it stands as another state of the task does, as far as events tell how it stands.
+    fn is_as(&self, other: &Self) -> bool {
+        let head = |task: &Self| task.repository.as_ref().map(|repository| repository.head.clone());
+        (self.status, &self.agent, &self.outcome, self.retries, &self.sandbox.rules)
+            == (other.status, &other.agent, &other.outcome, other.retries, &other.sandbox.rules)
+            && head(self) == head(other)
+    }
+
+    /// The task as it was created, and what happened to it since.
+    fn begun<'a>(id: &TaskId, events: &'a [Event]) -> Option<(Self, &'a [Event])> {
+        let (first, others) = events.split_first()?;
+        let EventPayload::Task(created @ TaskEvent::Created { .. }) = &first.payload else {
+            return None;
+        };
+        Some((Self::new(id.clone(), request(created)?, first.at), others))
     }
 
     /// Brings it in line with an event that it has not seen.
@@ -35,7 +76,10 @@ impl Task {
                     self.started_at.get_or_insert(at);
                     self.finished_at = None;
                 }
-                TaskEvent::Attached { agent } => self.agent = Some(agent.clone()),
+                TaskEvent::Attached { agent } => {
+                    self.agent = Some(agent.clone());
+                    self.unsettle_work(ATTACHED_SINCE);
+                }
                 TaskEvent::Detached { .. } => self.agent = None,
                 TaskEvent::WorkCollected { to, work, .. } => {
                     if let Some(repository) = &mut self.repository {

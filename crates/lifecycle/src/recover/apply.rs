@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use armor_core::checkpoint::Forgotten;
+use armor_core::decision::Decision;
 use armor_core::event::{Event, EventPayload, ExecutionEvent, TaskEvent};
 use armor_core::execution::{Execution, ExecutionEnd, ExecutionStatus};
 use armor_core::id::{ExecutionId, InstanceId, TaskId};
@@ -26,8 +27,9 @@ impl Lifecycle {
         reference: &str,
         option: Option<usize>,
     ) -> Result<(Examined, Examined), LifecycleError> {
-        let examined = self.examine(reference).await?;
-        let _lock = self.parts.folders.lock(&examined.task).await?;
+        let task = self.meant_by(reference).await?;
+        let _lock = self.parts.folders.lock(&task).await?;
+        let examined = self.examine_locked(task).await?;
         if examined.findings.is_empty() {
             let again = self.examine_locked(examined.task.clone()).await?;
             return Ok((examined, again));
@@ -87,19 +89,23 @@ impl Lifecycle {
         if task.id != examined.task {
             return Err(nothing());
         }
-        // Nobody is attached to what was lost, and its version is above all that anybody has seen.
+        // Whoever was attached still is. Its version is above all that anybody has seen.
         task.version += 1;
+        if !examined.layers.is_log_whole {
+            task.unsettle_work("a part of its history is lost");
+        }
         let lost = LostTask { task, events: events.clone(), executions: executions(events) };
         let recovered = TaskEvent::Recovered { from, events: events.len() as u64 };
-        self.parts.registry.recover(&lost, recovered.into()).await?;
-        for decision in &examined.layers.decisions {
-            let is_told = lost.events.iter().any(|event| {
-                matches!(&event.payload, EventPayload::Task(TaskEvent::Decided(told)) if told == decision)
-            });
-            if !is_told {
-                self.append(&examined.task, TaskEvent::Decided(decision.clone())).await?;
-            }
-        }
+        let is_untold = |decision: &&Decision| {
+            !lost.events.iter().any(|event| {
+                matches!(&event.payload, EventPayload::Task(TaskEvent::Decided(told)) if told == *decision)
+            })
+        };
+        let untold = examined.layers.decisions.iter().filter(is_untold).cloned();
+        let facts: Vec<_> =
+            [recovered].into_iter().chain(untold.map(TaskEvent::Decided)).map(Into::into).collect();
+        // Where somebody else made it again meanwhile, theirs stays.
+        self.parts.registry.recover(&lost, &facts).await?;
         Ok(())
     }
 
@@ -108,10 +114,10 @@ impl Lifecycle {
         match from {
             RecoverySource::Database => None,
             RecoverySource::State => state.clone(),
-            RecoverySource::StateAndAudit => Some(brought_up(state.clone()?, events)),
+            RecoverySource::StateAndAudit => Some(state.clone()?.recalled(events)),
             RecoverySource::Checkpoint => {
-                let kept = serde_json::from_value(newest.as_ref()?.state.clone()).ok()?;
-                Some(brought_up(kept, events))
+                let kept: Task = serde_json::from_value(newest.as_ref()?.state.clone()).ok()?;
+                Some(kept.recalled(events))
             }
             RecoverySource::Audit => {
                 let mut task = Task::replayed(&examined.task, events)?;
@@ -126,15 +132,6 @@ impl Lifecycle {
             }
         }
     }
-}
-
-/// A task with what happened since it was written down.
-fn brought_up(mut task: Task, events: &[Event]) -> Task {
-    let since = task.updated_at;
-    for event in events.iter().filter(|event| event.at > since) {
-        task.follow(event);
-    }
-    task
 }
 
 /// The executions that events tell of. Who watched those without an end is not known; it is dead.

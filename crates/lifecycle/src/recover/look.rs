@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use armor_core::decision::Decision;
 use armor_core::error::chain;
+use armor_core::event::{Event, EventPayload, TaskEvent};
 use armor_core::id::TaskId;
 use armor_core::recovery::Layer;
 use armor_persistence::{StorageError, audit, decisions, state};
@@ -18,6 +19,14 @@ impl Lifecycle {
     /// # Errors
     /// When nothing is known of such a task, or something cannot be looked at at all.
     pub async fn examine(&self, reference: &str) -> Result<Examined, LifecycleError> {
+        let task = self.meant_by(reference).await?;
+        let _lock = self.parts.folders.lock(&task).await?;
+        self.examine_locked(task).await
+    }
+
+    /// The task that is meant, also one that only has files. What is still to be written of it is
+    /// written: that is no damage.
+    pub(super) async fn meant_by(&self, reference: &str) -> Result<TaskId, LifecycleError> {
         let task = match self.resolve(reference).await {
             Ok(task) => task.id,
             Err(LifecycleError::Registry(RegistryError::NotFound { .. })) => {
@@ -25,10 +34,8 @@ impl Lifecycle {
             }
             Err(error) => return Err(error),
         };
-        // What is still to be written is no damage.
         self.follow_all().await;
-        let _lock = self.parts.folders.lock(&task).await?;
-        self.examine_locked(task).await
+        Ok(task)
     }
 
     /// The task that has files and no row, by its id or the beginning of that.
@@ -84,13 +91,16 @@ impl Lifecycle {
             let reason = format!("event {} is of another task", other + 1);
             wrong = Some(StorageError::Damaged { path, reason });
         }
-        if wrong.is_none() && row.is_some() {
-            let known = self.parts.registry.events(&task, EventQuery::default());
-            if known.await? != events {
-                let path = folder.audit_file();
-                let reason = "it says otherwise than the database".to_owned();
-                wrong = Some(StorageError::Damaged { path, reason });
-            }
+        let known = self.parts.registry.events(&task, EventQuery::default()).await?;
+        if row.is_none() && known.iter().chain(&events).any(is_deletion) {
+            let findings = vec![(Layer::Database, "the task was deleted".to_owned())];
+            let layers = Layers { row, is_log_whole: true, ..Layers::default() };
+            return Ok(Examined { task, findings, options: Vec::new(), layers });
+        }
+        if wrong.is_none() && row.is_some() && known != events {
+            let path = folder.audit_file();
+            let reason = "it says otherwise than the database".to_owned();
+            wrong = Some(StorageError::Damaged { path, reason });
         }
         let is_log_whole = wrong.is_none();
         findings.extend(wrong.map(|wrong| (Layer::Audit, chain(&wrong))));
@@ -148,4 +158,8 @@ impl Lifecycle {
         }
         Ok(written)
     }
+}
+
+fn is_deletion(event: &Event) -> bool {
+    matches!(event.payload, EventPayload::Task(TaskEvent::Deleted { .. }))
 }

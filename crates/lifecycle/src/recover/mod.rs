@@ -68,7 +68,7 @@ impl Loss {
 }
 
 /// The layers as they were read. Each is whole, or there is nothing of it that can be used.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Layers {
     row: Option<Task>,
     state: Option<Task>,

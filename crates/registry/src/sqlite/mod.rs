@@ -244,10 +244,15 @@ impl Registry for SqliteRegistry {
         self.writer.write(Deed::Update(changes)).await.map(drop)
     }
 
-    async fn recover(&self, lost: &LostTask, fact: EventPayload) -> Result<bool, RegistryError> {
+    async fn recover(
+        &self,
+        lost: &LostTask,
+        facts: &[EventPayload],
+    ) -> Result<bool, RegistryError> {
         let lost = Arc::new(recover::Encoded::of(lost)?);
         let task = lost.task().clone();
-        let recovering = self.writer.tell(Some(task), Fact::of(fact)?, move |connection| {
+        let facts = facts.iter().cloned().map(Fact::of).collect::<Result<_, _>>()?;
+        let recovering = self.writer.tell(Some(task), facts, move |connection| {
             let lost = Arc::clone(&lost);
             Box::pin(async move { recover::recover(connection, &lost).await })
         });
@@ -335,7 +340,7 @@ impl Registry for SqliteRegistry {
     async fn add_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), RegistryError> {
         let fact = Fact::of(checkpoints::taken(checkpoint))?;
         let (task, checkpoint) = (checkpoint.task.clone(), checkpoint.clone());
-        let adding = self.writer.tell(Some(task), fact, move |connection| {
+        let adding = self.writer.tell(Some(task), vec![fact], move |connection| {
             let checkpoint = checkpoint.clone();
             Box::pin(async move { checkpoints::add(connection, &checkpoint).await.map(|()| true) })
         });
@@ -354,7 +359,7 @@ impl Registry for SqliteRegistry {
     ) -> Result<bool, RegistryError> {
         let fact = Fact::of(checkpoints::pinned(checkpoint, pinned))?;
         let key = (task.clone(), checkpoint.clone());
-        let pinning = self.writer.tell(Some(task.clone()), fact, move |connection| {
+        let pinning = self.writer.tell(Some(task.clone()), vec![fact], move |connection| {
             let (task, id) = key.clone();
             Box::pin(async move { checkpoints::pin(connection, &task, &id, pinned).await })
         });
@@ -370,7 +375,7 @@ impl Registry for SqliteRegistry {
         let forgotten = CheckpointEvent::Forgotten { checkpoint: checkpoint.clone(), cause };
         let fact = Fact::of(forgotten.into())?;
         let key = (task.clone(), checkpoint.clone());
-        let forgetting = self.writer.tell(Some(task.clone()), fact, move |connection| {
+        let forgetting = self.writer.tell(Some(task.clone()), vec![fact], move |connection| {
             let (task, id) = key.clone();
             Box::pin(async move { checkpoints::forget(connection, &task, &id, cause).await })
         });

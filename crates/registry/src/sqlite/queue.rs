@@ -135,7 +135,7 @@ impl JobQueue for SqliteRegistry {
         const ACTION: &str = "give a job up";
         let fact = Fact::of(fact.into()).map_err(|error| error.in_queue(ACTION))?;
         let (held, error) = (Held::from(claim), error.to_owned());
-        let given_up = self.writer.tell(None, fact, move |connection| {
+        let given_up = self.writer.tell(None, vec![fact], move |connection| {
             let error = error.clone();
             Box::pin(async move { jobs::give_up(connection, held, &error).await })
         });

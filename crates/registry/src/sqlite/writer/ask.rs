@@ -43,7 +43,7 @@ pub(in crate::sqlite) enum Deed {
     /// The end of an execution, unless it has ended before, with the fact.
     End { execution: ExecutionId, task: TaskId, end: ExecutionEnd, fact: Fact },
     /// Statements that change something or not, with the fact of that if they do.
-    Told { statements: Statements, task: Option<TaskId>, fact: Fact },
+    Told { statements: Statements, task: Option<TaskId>, facts: Vec<Fact> },
     /// Anything else.
     Other(Statements),
     /// The end of the writer itself.

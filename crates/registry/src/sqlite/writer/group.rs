@@ -317,7 +317,9 @@ impl Deed {
                 facts.push((Some(task), fact));
             }
             Self::Begin { execution, fact } => facts.push((Some(&execution.task), fact)),
-            Self::Told { task, fact, .. } => facts.push((task.as_ref(), fact)),
+            Self::Told { task, facts: more, .. } => {
+                facts.extend(more.iter().map(|fact| (task.as_ref(), fact)));
+            }
             Self::Announce(fact) => facts.push((None, fact)),
             Self::Other(_) | Self::Close => {}
         }

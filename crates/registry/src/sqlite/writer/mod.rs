@@ -145,13 +145,13 @@ impl Writer {
         }
     }
 
-    /// Carries out statements that belong to one caller alone, and appends the fact in the same
+    /// Carries out statements that belong to one caller alone, and appends the facts in the same
     /// transaction if they say that they changed something, which is the answer. They may be carried
     /// out again when that fails.
     pub(super) async fn tell<F>(
         &self,
         task: Option<TaskId>,
-        fact: Fact,
+        facts: Vec<Fact>,
         statements: F,
     ) -> Result<bool, RegistryError>
     where
@@ -168,7 +168,7 @@ impl Writer {
                 Ok(if changes { Box::new(Changes) as Value } else { Box::new(()) as Value })
             })
         });
-        self.write(Deed::Told { statements, task, fact }).await
+        self.write(Deed::Told { statements, task, facts }).await
     }
 
     async fn ask(&self, deed: Deed) -> Result<Answer, RegistryError> {
