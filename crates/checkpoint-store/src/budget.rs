@@ -1,23 +1,27 @@
 //! How much may be read of what others write, so that nobody is kept busy by it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What is left to be spent, by several threads.
 #[derive(Debug)]
-pub(crate) struct Budget(AtomicU64);
+pub(crate) struct Budget {
+    left: AtomicU64,
+    told: AtomicBool,
+}
 
 impl Budget {
     pub(crate) const fn new(all: u64) -> Self {
-        Self(AtomicU64::new(all))
+        Self { left: AtomicU64::new(all), told: AtomicBool::new(false) }
     }
 
-    pub(crate) fn left(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// True once: for who tells people that there was not enough.
+    pub(crate) fn is_first_refusal(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// None when that much is not left.
     pub(crate) fn spend(&self, amount: u64) -> Option<()> {
         let spent = |left: u64| left.checked_sub(amount);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent).ok().map(drop)
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent).ok().map(drop)
     }
 }

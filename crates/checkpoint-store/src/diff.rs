@@ -16,7 +16,7 @@ use crate::paths::Paths;
 use crate::replace::Change;
 use crate::restore::tree;
 use crate::tree::{Entry, Kind, Meta};
-use crate::walk::join;
+use crate::walk::{is_in, join};
 
 /// One step. Each can be done again, at any time before the next attempt to do all of them has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,8 @@ struct Comparison<'a> {
     place: &'a Path,
     links_now: BTreeMap<&'a [u8], &'a Vec<Vec<u8>>>,
     links: BTreeMap<&'a [u8], &'a Vec<Vec<u8>>>,
+    /// Also those of which only a part is at the path that counts.
+    links_wanted: BTreeMap<&'a [u8], &'a Vec<Vec<u8>>>,
     /// Where names of one file differ, of which the trees say nothing.
     differing: Paths,
     /// What rules left out of the tree as it is, and of the one that it is to be. It stays as it is:
@@ -123,10 +125,11 @@ impl<'a> Comparison<'a> {
         place: &'a Path,
         now: &'a RootRecord,
         links: &'a [Vec<Vec<u8>>],
-        wanted: &RootRecord,
+        wanted: &'a RootRecord,
         only: Option<&'a [u8]>,
     ) -> Self {
         let (links_now, links) = (groups(&now.links), groups(links));
+        let links_wanted = groups(&wanted.links);
         let names = links_now.keys().chain(links.keys());
         let differing = names.filter(|path| links_now.get(*path) != links.get(*path));
         let differing = differing.map(|path| path.to_vec()).collect();
@@ -141,7 +144,18 @@ impl<'a> Comparison<'a> {
             }
         }
         let (unknown, stays) = (by_rule(now), by_rule(wanted));
-        Self { chunks, place, links_now, links, differing, unknown, stays, only, work }
+        Self {
+            chunks,
+            place,
+            links_now,
+            links,
+            links_wanted,
+            differing,
+            unknown,
+            stays,
+            only,
+            work,
+        }
     }
 
     /// Compares a folder; those in it wait.
@@ -194,8 +208,12 @@ impl<'a> Comparison<'a> {
         } else {
             self.unknown.contains(&path)
         };
+        let place = || self.place.join(OsStr::from_bytes(&path));
         if would_go {
-            return Err(StoreError::InTheWay { path: self.place.join(OsStr::from_bytes(&path)) });
+            return Err(StoreError::InTheWay { path: place() });
+        }
+        if self.is_above(&path) && before.as_ref().is_some_and(|before| !before.is_folder()) {
+            return Err(StoreError::NoFolder { path: place() });
         }
         match entry.kind {
             Kind::Folder { tree } => {
@@ -250,12 +268,16 @@ impl<'a> Comparison<'a> {
         let (group_now, group) = (of(&self.links_now), of(&self.links));
         let is_linked = group_now.is_some() || group.is_some();
         match before {
-            Some(before) if before == entry && group_now == group => {}
+            // With one path alone it keeps the names that it has elsewhere.
+            Some(before)
+                if before == entry
+                    && (group_now == group || group_now == of(&self.links_wanted)) => {}
             Some(before)
                 if before.kind == entry.kind
                     && !is_linked
                     && matches!(entry.kind, Kind::File { .. })
-                    && before.meta.mode & OWNER_READS != 0 =>
+                    // Each time that it is given it has to be opened.
+                    && before.meta.mode & entry.meta.mode & OWNER_READS != 0 =>
             {
                 self.work.changed += 1;
                 self.work.given.push((path, entry.meta));
@@ -289,12 +311,6 @@ impl<'a> Comparison<'a> {
             }
         }
     }
-}
-
-/// Whether a path is that of a folder, or below it.
-fn is_in(path: &[u8], folder: &[u8]) -> bool {
-    let rest = path.strip_prefix(folder);
-    rest.is_some_and(|rest| rest.is_empty() || folder.is_empty() || rest.starts_with(b"/"))
 }
 
 /// What rules left out of a tree.

@@ -101,6 +101,12 @@ pub enum StoreError {
         /// Where it is.
         path: PathBuf,
     },
+    /// A single path would be made in something that is no folder any more.
+    #[error("{path} was a folder in the checkpoint, and is none now", path = path.display())]
+    NoFolder {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// A rule cannot be understood.
     #[error("`{}` is no pattern of what to leave out", line.escape_debug())]
     NoPattern {
@@ -127,7 +133,9 @@ impl Diagnostic for StoreError {
             }
             Self::NotKept { .. } => Code::CheckpointUnsafe,
             Self::BadArchive { .. } => Code::CheckpointBadArchive,
-            Self::Occupied { .. } | Self::InTheWay { .. } => Code::CheckpointOccupied,
+            Self::Occupied { .. } | Self::InTheWay { .. } | Self::NoFolder { .. } => {
+                Code::CheckpointOccupied
+            }
             Self::NoPattern { .. } => Code::ConfigInvalid,
             Self::OtherFileSystem { .. } => Code::CheckpointElsewhere,
             Self::FolderTooLarge { .. } => Code::CheckpointTooLarge,
@@ -170,6 +178,7 @@ impl Diagnostic for StoreError {
                 "Move it away, or make the checkpoint again in a folder of its own (`armor checkpoint extract`)."
                     .to_owned()
             }
+            Self::NoFolder { .. } => "Move it away, or restore it as a whole.".to_owned(),
             Self::NoPattern { .. } => {
                 "Write it as in a .gitignore: node_modules/, *.log, /build.".to_owned()
             }

@@ -6,6 +6,8 @@
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use crate::budget::Budget;
+
 /// What is read of an index.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct GitIndex {
@@ -19,25 +21,28 @@ pub(crate) struct GitIndex {
 
 /// The longest path, in bytes; no system takes a longer one.
 const LONGEST: usize = 4096;
-/// Bytes in all paths together. In the fourth version paths are written by how they differ, so that a
-/// short file can mean many times its length.
-const MOST: usize = 256 << 20;
+/// What a path takes in memory beside its bytes.
+const A_PATH: u64 = 48;
 
 const FOLDER: u32 = 0o040_000;
 const SUBMODULE: u32 = 0o160_000;
 
 impl GitIndex {
-    /// None for what is no index, or one that this does not know.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+    /// None for what is no index, or one that this does not know, and where its paths are more than the
+    /// budget has. In the fourth version paths are written by how they differ, so that a short file can mean
+    /// many times its length.
+    pub(crate) fn parse(bytes: &[u8], budget: &Budget) -> Option<Self> {
         // Which hash a repository uses does not stand in its index. The longer one first: where nothing
         // is hashed (`index.skipHash`), the end of its zeros looks like the shorter one's.
         let is_sha256 = is_hashed::<Sha256, 32>(bytes);
-        let found = is_sha256.then(|| Self::parse_with(bytes, 32)).flatten();
-        found
-            .or_else(|| is_hashed::<Sha1, 20>(bytes).then(|| Self::parse_with(bytes, 20)).flatten())
+        let found = is_sha256.then(|| Self::parse_with(bytes, 32, budget)).flatten();
+        found.or_else(|| {
+            let is_sha1 = is_hashed::<Sha1, 20>(bytes);
+            is_sha1.then(|| Self::parse_with(bytes, 20, budget)).flatten()
+        })
     }
 
-    fn parse_with(bytes: &[u8], hash: usize) -> Option<Self> {
+    fn parse_with(bytes: &[u8], hash: usize, budget: &Budget) -> Option<Self> {
         let (bytes, _) = bytes.split_at_checked(bytes.len().checked_sub(hash)?)?;
         let mut rest = Rest(bytes);
         if rest.take(4)? != b"DIRC" {
@@ -48,13 +53,13 @@ impl GitIndex {
             return None;
         }
         let mut index = Self::default();
-        let (mut last, mut total) = (Vec::new(), 0_usize);
+        let mut last = Vec::new();
         for _ in 0..rest.number()? {
             let (mode, path) = rest.entry(version, hash, &last)?;
-            total += path.len();
-            if path.len() > LONGEST || total > MOST {
+            if path.len() > LONGEST {
                 return None;
             }
+            budget.spend(path.len() as u64 + A_PATH)?;
             match mode & 0o170_000 {
                 FOLDER | SUBMODULE => {
                     let folder = path.strip_suffix(b"/").unwrap_or(&path);
@@ -175,6 +180,10 @@ mod tests {
 
     use super::*;
 
+    fn parse(bytes: &[u8]) -> Option<GitIndex> {
+        GitIndex::parse(bytes, &Budget::new(1 << 20))
+    }
+
     /// An index with its hash.
     fn hashed(mut bytes: Vec<u8>) -> Vec<u8> {
         let hash = Sha1::digest(&bytes);
@@ -199,21 +208,21 @@ mod tests {
     #[test]
     fn what_is_not_well_formed_is_no_index() {
         let body = [entry(b"a/b"), entry(b"c\xFF")].concat();
-        let whole = GitIndex::parse(&hashed(index(2, &body))).unwrap();
+        let whole = parse(&hashed(index(2, &body))).unwrap();
         assert_eq!(whole.paths, [b"a/b".to_vec(), b"c\xFF".to_vec()]);
-        assert_eq!(GitIndex::parse(&hashed(index(3, &body))), None);
-        assert_eq!(GitIndex::parse(&hashed(index(u32::MAX, &body))), None);
-        assert_eq!(GitIndex::parse(&hashed(index(1, &body))), None);
-        assert_eq!(GitIndex::parse(&hashed(index(1, &entry(&[b'x'; 5000])))), None);
+        assert_eq!(parse(&hashed(index(3, &body))), None);
+        assert_eq!(parse(&hashed(index(u32::MAX, &body))), None);
+        assert_eq!(parse(&hashed(index(1, &body))), None);
+        assert_eq!(parse(&hashed(index(1, &entry(&[b'x'; 5000])))), None);
         // An extension that has to be known.
         let unknown = [body.as_slice(), b"what\0\0\0\0"].concat();
-        assert_eq!(GitIndex::parse(&hashed(index(2, &unknown))), None);
+        assert_eq!(parse(&hashed(index(2, &unknown))), None);
         let skipped = [body.as_slice(), b"WHAT\0\0\0\x01x"].concat();
-        assert_eq!(GitIndex::parse(&hashed(index(2, &skipped))), Some(whole));
+        assert_eq!(parse(&hashed(index(2, &skipped))), Some(whole));
         let mut flipped = hashed(index(2, &body));
         flipped[80] ^= 1;
-        assert_eq!(GitIndex::parse(&flipped), None);
-        assert_eq!(GitIndex::parse(b""), None);
+        assert_eq!(parse(&flipped), None);
+        assert_eq!(parse(b""), None);
     }
 
     // A thousand bytes that mean a path of four thousand, again and again.
@@ -226,16 +235,22 @@ mod tests {
             bytes.push(0);
             bytes
         };
-        let mut bytes = b"DIRC\0\0\0\x04\0\x04\0\0".to_vec();
+        let mut bytes = b"DIRC\0\0\0\x04\0\0\x04\0".to_vec();
         bytes.extend(delta(b"\0", &[b'x'; LONGEST]));
-        for _ in 1..0x4_0000 {
+        for _ in 1..0x400 {
             bytes.extend(delta(b"\0", b""));
         }
-        assert_eq!(GitIndex::parse(&hashed(bytes)), None);
+        let bytes = hashed(bytes);
+        assert_eq!(parse(&bytes), None);
+        // What is in memory counts also where nothing is written of it.
+        let needed = 0x400 * (LONGEST as u64 + A_PATH);
+        assert_eq!(GitIndex::parse(&bytes, &Budget::new(needed - 1)), None);
+        let whole = GitIndex::parse(&bytes, &Budget::new(needed)).unwrap();
+        assert_eq!(whole.paths.len(), 0x400);
         // A step back behind the beginning.
         let mut bytes = b"DIRC\0\0\0\x04\0\0\0\x01".to_vec();
         bytes.extend(delta(b"\x01", b"a"));
-        assert_eq!(GitIndex::parse(&hashed(bytes)), None);
+        assert_eq!(parse(&hashed(bytes)), None);
     }
 
     proptest! {
@@ -243,7 +258,7 @@ mod tests {
         #[test]
         fn no_index_makes_it_panic(version in 2..5_u8, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let bytes = [&[b'D', b'I', b'R', b'C', 0, 0, 0, version][..], &bytes].concat();
-            let _index = GitIndex::parse(&hashed(bytes));
+            let _index = parse(&hashed(bytes));
         }
 
         #[test]
@@ -253,7 +268,7 @@ mod tests {
                 *place = byte;
             }
             bytes.truncate(cut);
-            let _index = GitIndex::parse(&hashed(bytes));
+            let _index = parse(&hashed(bytes));
         }
     }
 }

@@ -123,6 +123,8 @@ pub enum Reason {
     Unreadable,
     /// It is there, and was being written to whenever it was read.
     ChangedWhileRead,
+    /// It is a folder with more in it, or more attributes, than can be kept of one.
+    FolderTooLarge,
     /// The settings name it.
     Named,
     /// Git ignores it.
@@ -146,6 +148,7 @@ impl Reason {
             Self::ChangedWhileRead => {
                 "it was being written to, and is kept as it was at some moment"
             }
+            Self::FolderTooLarge => "there is more in it than can be kept of one folder",
             Self::Named => "the settings leave it out",
             Self::GitIgnored => "git ignores it",
             Self::ArmorIgnored => "an .armorignore leaves it out",
@@ -163,6 +166,7 @@ impl Reason {
             | Self::Denied
             | Self::PathTooLong
             | Self::Unreadable
+            | Self::FolderTooLarge
             | Self::ChangedWhileRead => false,
         }
     }

@@ -7,6 +7,8 @@ use std::path::Path;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::walk::below;
+
 /// Why patterns are none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PatternError {
@@ -40,6 +42,7 @@ pub(crate) struct Patterns {
     /// The folder that they count in.
     folder: Vec<u8>,
     matcher: Gitignore,
+    cost: u64,
 }
 
 impl Patterns {
@@ -58,6 +61,7 @@ impl Patterns {
         let mut builder = GitignoreBuilder::new("");
         // What git takes for a bracket that is not closed matches nothing.
         builder.allow_unclosed_class(false);
+        let mut cost = 0;
         for line in lines {
             // As much of it as one looks at.
             let void = || PatternError::Line { line: line.chars().take(100).collect() };
@@ -66,18 +70,23 @@ impl Patterns {
             }
             let meant = without_braces(line).ok_or_else(void)?;
             builder.add_line(None, &meant).map_err(|_| void())?;
+            if line.matches(['*', '?', '[']).count() > 1 {
+                cost += line.len() as u64;
+            }
         }
         let matcher = builder.build().map_err(|_| PatternError::TooLarge)?;
-        Ok(Self { folder: folder.to_vec(), matcher })
+        Ok(Self { folder: folder.to_vec(), matcher, cost })
+    }
+
+    /// How long it may take to compare them with a byte of a path: the bytes in all that are not found by a
+    /// name, a beginning or an end.
+    pub(crate) const fn cost(&self) -> u64 {
+        self.cost
     }
 
     /// What they say of something in their folder, or deeper.
     pub(crate) fn say(&self, path: &[u8], is_folder: bool) -> Option<Said> {
-        let path = if self.folder.is_empty() {
-            path
-        } else {
-            path.strip_prefix(self.folder.as_slice())?.strip_prefix(b"/")?
-        };
+        let path = below(&self.folder, path)?;
         match self.matcher.matched(Path::new(OsStr::from_bytes(path)), is_folder) {
             Match::None => None,
             Match::Ignore(_) => Some(Said::LeaveOut),
@@ -87,14 +96,17 @@ impl Patterns {
 }
 
 /// The line so that braces mean themselves, which are alternatives to the library and nothing to git.
-/// None for one that git and the library understand differently: a backslash between brackets, NUL, or
-/// `a**/b`, which is `ab` to git and not to its manual.
+/// None for one that git and the library understand differently: a backslash between brackets or before
+/// the last `/`, NUL, or `a**/b`, which is `ab` to git and not to its manual.
 fn without_braces(line: &str) -> Option<String> {
     let mut meant = String::with_capacity(line.len());
     if line.starts_with('#') {
         return Some(meant);
     }
     let pattern = line.strip_prefix('!').unwrap_or(line).trim_end();
+    if pattern.ends_with("\\/") {
+        return None;
+    }
     let pattern = pattern.strip_suffix('/').unwrap_or(pattern);
     if pattern.match_indices("**/").any(|(at, _)| at > 0 && !pattern[..at].ends_with('/')) {
         return None;
@@ -172,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_understood_makes_all_void() {
-        for lines in ["*\n[", "a[\\]]", "*\na\0b", "a\\", "*\n!a**/b"] {
+        for lines in ["*\n[", "a[\\]]", "*\na\0b", "a\\", "*\n!a**/b", "a\\/"] {
             assert!(Patterns::of_file(b"", lines.as_bytes()).is_err(), "{lines}");
         }
         assert!(Patterns::of_file(b"", b"a\xFF").is_err());

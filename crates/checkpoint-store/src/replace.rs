@@ -6,29 +6,26 @@
 //! from the first. Before it, nothing of the tree has changed.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, StatxFlags, chmod, linkat, mkdirat, openat, renameat, statx, syncfs,
-    unlinkat,
+    AtFlags, Mode, OFlags, StatxFlags, chmod, linkat, mkdirat, renameat, statx, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::ChunkId;
 use crate::diff::{self, Step};
 use crate::error::{StoreError, io_error};
 use crate::index::Chunks;
 use crate::manifest::RootRecord;
 use crate::mark::Needed;
 use crate::restore::Making;
-use crate::tree::{Entry, Kind, Piece};
+use crate::tree::Entry;
 use crate::walk::{self, device, look_at};
 use crate::{seal, write};
 
@@ -85,11 +82,9 @@ pub(crate) fn replace(
         }
         let plan = diff::plan(chunks, change)?;
         check_kept(chunks, plan.lost)?;
-        let making = Making::new(chunks, made_root, change.path);
+        let making = Making::checked(chunks, made_root, change.path);
         plan.made.par_iter().enumerate().try_for_each(|(number, entry)| {
-            let name = number.to_string().into_bytes();
-            making.make_one(&name, entry)?;
-            check(&making.root, &name, entry)
+            making.make_one(number.to_string().as_bytes(), entry)
         })?;
         syncfs(&making.root).map_err(io_error("sync", &made))?;
         changed += plan.changed;
@@ -141,30 +136,6 @@ fn check_kept(chunks: &Chunks, lost: Vec<Entry>) -> Result<(), StoreError> {
         .add_all(chunks, lost)
         .and_then(|needed| needed.par_iter().try_for_each(|chunk| chunks.read(chunk).map(drop)));
     kept.map_err(|source| StoreError::NotKept { source: Box::new(source) })
-}
-
-/// Reads back what was made.
-fn check(root: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), StoreError> {
-    let Kind::File { size, pieces } = &entry.kind else { return Ok(()) };
-    let place = || PathBuf::from(OsStr::from_bytes(name));
-    let opened = openat(root, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let file = File::from(opened.map_err(io_error("read back", place()))?);
-    let mut at = 0;
-    for piece in pieces {
-        match piece {
-            Piece::Hole { bytes } => at += bytes,
-            Piece::Data { chunk, bytes } => {
-                let mut read = vec![0; usize::try_from(*bytes).unwrap_or(usize::MAX)];
-                file.read_exact_at(&mut read, at).map_err(io_error("read back", place()))?;
-                if ChunkId::of(&read) != *chunk {
-                    return Err(StoreError::Missing { chunk: *chunk });
-                }
-                at += u64::from(*bytes);
-            }
-        }
-    }
-    let length = file.metadata().map_err(io_error("read back", place()))?.len();
-    if length == *size { Ok(()) } else { Err(io_error("read back", place())(Errno::IO)) }
 }
 
 /// Does all steps, from the first, whoever has done some of them before.

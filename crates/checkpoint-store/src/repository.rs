@@ -10,26 +10,27 @@ use rustix::io::Errno;
 use crate::budget::Budget;
 use crate::git_index::GitIndex;
 use crate::paths::Paths;
-use crate::walk::{join, open_below, read_below};
+use crate::walk::{below, join, open_below, read_below};
 
-/// What a repository tracks, by paths of the tree that it is in.
+/// What a repository tracks, by paths from its own folder on.
 #[derive(Debug)]
 pub(crate) struct Repository {
+    folder: Vec<u8>,
     paths: Paths,
     /// Within these, everything counts as tracked.
     folders: Paths,
 }
 
 impl Repository {
-    /// The one of which `.git` is in that folder. What is read of it is taken off the bytes that may be.
+    /// The one of which `.git` is in that folder. What is read, and what is kept of it, is taken off the
+    /// bytes that may be.
     pub(crate) fn read(root: &OwnedFd, folder: &[u8], budget: &Budget) -> io::Result<Self> {
         let place = join(folder, b".git");
         // In a worktree it is a file, and the index is somewhere else.
         open_below(root, &place, OFlags::PATH | OFlags::DIRECTORY)?;
         let parse = |name: &[u8]| {
-            let bytes = read_below(root, &join(&place, name), budget.left())?;
-            budget.spend(bytes.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
-            let index = GitIndex::parse(&bytes);
+            let bytes = read_below(root, &join(&place, name), |size| budget.spend(size))?;
+            let index = GitIndex::parse(&bytes, budget);
             index.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no index of git"))
         };
         let mut index = match parse(b"index") {
@@ -43,14 +44,16 @@ impl Repository {
             index.paths.extend(paths);
             index.folders.extend(folders);
         }
-        let below = |paths: Vec<Vec<u8>>| paths.iter().map(|path| join(folder, path)).collect();
-        Ok(Self { paths: below(index.paths), folders: below(index.folders) })
+        let (paths, folders) = (index.paths.into_iter(), index.folders.into_iter());
+        Ok(Self { folder: folder.to_vec(), paths: paths.collect(), folders: folders.collect() })
     }
 
     /// Whether it tracks that, or something in it.
     pub(crate) fn tracks(&self, path: &[u8], is_folder: bool) -> bool {
+        let Some(path) = below(&self.folder, path) else { return false };
         if is_folder {
-            self.has_whole(path) || self.paths.reach_into(path) || self.folders.reach_into(path)
+            let is_whole = self.folders.contains(path);
+            is_whole || self.paths.reach_into(path) || self.folders.reach_into(path)
         } else {
             self.paths.contains(path)
         }
@@ -58,7 +61,7 @@ impl Repository {
 
     /// Whether all in that folder counts as tracked.
     pub(crate) fn has_whole(&self, folder: &[u8]) -> bool {
-        self.folders.contains(folder)
+        below(&self.folder, folder).is_some_and(|folder| self.folders.contains(folder))
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Making<'a> {
     pub(crate) root: OwnedFd,
     /// What errors say.
     place: &'a Path,
+    /// Whether files are read back.
+    is_checked: bool,
 }
 
 /// Everything of a tree, the folders first, each behind the one that it is in.
@@ -97,8 +99,13 @@ fn resolved(place: &Path) -> Result<PathBuf, StoreError> {
 
 impl<'a> Making<'a> {
     /// Makes things in an open folder, of which errors say that it is `place`.
-    pub(crate) const fn new(chunks: &'a Chunks, root: OwnedFd, place: &'a Path) -> Self {
-        Self { chunks, root, place }
+    const fn new(chunks: &'a Chunks, root: OwnedFd, place: &'a Path) -> Self {
+        Self { chunks, root, place, is_checked: false }
+    }
+
+    /// The same, and reads back what was written.
+    pub(crate) const fn checked(chunks: &'a Chunks, root: OwnedFd, place: &'a Path) -> Self {
+        Self { chunks, root, place, is_checked: true }
     }
 
     fn make(&self, record: &RootRecord) -> Result<Restored, StoreError> {
@@ -172,7 +179,7 @@ impl<'a> Making<'a> {
         meta: &Meta,
     ) -> Result<(), StoreError> {
         let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.root, path, flags, Mode::RUSR | Mode::WUSR);
         let file = File::from(file.map_err(|error| self.failed(path, error))?);
         let mut at = 0;
@@ -188,9 +195,41 @@ impl<'a> Making<'a> {
             }
         }
         let ends_in_a_hole = matches!(pieces.last(), Some(Piece::Hole { .. }));
-        let sized = if ends_in_a_hole { ftruncate(&file, size) } else { Ok(()) };
-        let given = sized.and_then(|()| give(&file, meta));
-        given.map_err(|error| self.failed(path, error))
+        if ends_in_a_hole {
+            ftruncate(&file, size).map_err(|error| self.failed(path, error))?;
+        }
+        // Before its mode is given, by which even its owner may not read it.
+        if self.is_checked {
+            self.check(&file, path, size, pieces)?;
+        }
+        give(&file, meta).map_err(|error| self.failed(path, error))
+    }
+
+    /// Reads back what was made.
+    fn check(
+        &self,
+        file: &File,
+        path: &[u8],
+        size: u64,
+        pieces: &[Piece],
+    ) -> Result<(), StoreError> {
+        let failed = || io_error("read back", self.below(path));
+        let mut at = 0;
+        for piece in pieces {
+            match piece {
+                Piece::Hole { bytes } => at += bytes,
+                Piece::Data { chunk, bytes } => {
+                    let mut read = vec![0; usize::try_from(*bytes).unwrap_or(usize::MAX)];
+                    file.read_exact_at(&mut read, at).map_err(failed())?;
+                    if ChunkId::of(&read) != *chunk {
+                        return Err(StoreError::Missing { chunk: *chunk });
+                    }
+                    at += u64::from(*bytes);
+                }
+            }
+        }
+        let length = file.metadata().map_err(failed())?.len();
+        if length == size { Ok(()) } else { Err(failed()(Errno::IO.into())) }
     }
 
     fn below(&self, path: &[u8]) -> PathBuf {

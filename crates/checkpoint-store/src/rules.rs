@@ -69,7 +69,10 @@ const LONGEST: u64 = 1 << 20;
 const PATTERNS: u64 = 16 << 20;
 const A_FILE: u64 = 1000;
 const A_LINE: u64 = 100;
-/// Bytes that are read of all indexes of git in a tree.
+/// How much all of them may be compared with: bytes of patterns that take time, by bytes of paths. A large
+/// repository takes a hundredth of it.
+const MATCHING: u64 = 4 << 30;
+/// Bytes that are read, and kept, of all indexes of git in a tree.
 const INDEXES: u64 = 256 << 20;
 
 /// The rules, as they are for one tree.
@@ -80,8 +83,12 @@ pub(crate) struct Judge<'a> {
     named: Patterns,
     before: Option<&'a Before>,
     patterns: Budget,
+    matching: Budget,
     indexes: Budget,
 }
+
+/// Comparing more with patterns would take too long.
+struct TooSlow;
 
 /// What a checkpoint has that a tree is to become.
 #[derive(Debug, Default)]
@@ -137,6 +144,7 @@ impl<'a> Judge<'a> {
             named,
             before,
             patterns: Budget::new(PATTERNS),
+            matching: Budget::new(MATCHING),
             indexes: Budget::new(INDEXES),
         })
     }
@@ -196,7 +204,7 @@ impl<'a> Judge<'a> {
     }
 
     fn read(&self, folder: &[u8], path: &[u8]) -> Result<Option<Patterns>, PatternError> {
-        let bytes = match read_below(self.root, path, LONGEST) {
+        let bytes = match read_below(self.root, path, |size| (size <= LONGEST).then_some(())) {
             Err(error) if is_absent(&error) => return Ok(None),
             bytes => bytes?,
         };
@@ -219,7 +227,14 @@ impl<'a> Judge<'a> {
             let whole = scope.repositories.iter().any(|repository| repository.has_whole(path));
             Verdict::TakeIn(Scope { whole, ignored, ..scope.clone() })
         };
-        let Some(reason) = self.rule(scope, path, is_folder, stat) else { return within(None) };
+        let Ok(ruled) = self.rule(scope, path, is_folder, stat) else {
+            if self.matching.is_first_refusal() {
+                let path = lossy(path);
+                tracing::warn!(path, "nothing more is left out: patterns take too long");
+            }
+            return Verdict::TakeIn(Scope { whole: true, ..Scope::default() });
+        };
+        let Some(reason) = ruled else { return within(None) };
         let is_tracked =
             || scope.repositories.iter().any(|repository| repository.tracks(path, is_folder));
         if self.before.is_some_and(|before| before.inside.contains(path)) || is_tracked() {
@@ -229,19 +244,32 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The rule by which something is left out.
-    fn rule(&self, scope: &Scope, path: &[u8], is_folder: bool, stat: &Statx) -> Option<Reason> {
+    /// The rule by which something is left out, if one does.
+    fn rule(
+        &self,
+        scope: &Scope,
+        path: &[u8],
+        is_folder: bool,
+        stat: &Statx,
+    ) -> Result<Option<Reason>, TooSlow> {
         let before = self.before.and_then(|before| before.left_out.get(path)).copied();
         if let Some(reason) = before.or(scope.ignored) {
-            return Some(reason);
+            return Ok(Some(reason));
         }
         let said = |patterns: &[Arc<Patterns>]| {
-            patterns.iter().rev().find_map(|patterns| patterns.say(path, is_folder))
+            for patterns in patterns.iter().rev() {
+                let cost = patterns.cost() * path.len() as u64;
+                self.matching.spend(cost).ok_or(TooSlow)?;
+                if let Some(said) = patterns.say(path, is_folder) {
+                    return Ok(Some(said));
+                }
+            }
+            Ok(None)
         };
-        let ignored = match said(&scope.armor) {
-            Some(Said::TakeIn) => return None,
+        let ignored = match said(&scope.armor)? {
+            Some(Said::TakeIn) => return Ok(None),
             Some(Said::LeaveOut) => Some(Reason::ArmorIgnored),
-            None => match said(&scope.git) {
+            None => match said(&scope.git)? {
                 Some(Said::TakeIn) => None,
                 Some(Said::LeaveOut) => Some(Reason::GitIgnored),
                 None => (self.named.say(path, is_folder) == Some(Said::LeaveOut))
@@ -252,7 +280,7 @@ impl<'a> Judge<'a> {
             file_type(stat) == FileType::RegularFile
                 && self.rules.largest.is_some_and(|largest| stat.stx_size > largest)
         };
-        ignored.or_else(|| is_too_large().then_some(Reason::TooLarge))
+        Ok(ignored.or_else(|| is_too_large().then_some(Reason::TooLarge)))
     }
 }
 
@@ -263,4 +291,34 @@ fn is_absent(error: &io::Error) -> bool {
 
 fn lossy(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::walk::{look_at, open, open_below};
+
+    // R95: patterns that take long are compared with so much and no more; then nothing is left out.
+    #[test]
+    fn what_takes_too_long_to_compare_leaves_nothing_out() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join(".armorignore"), "*a?b\n*.log\n").unwrap();
+        fs::write(place.path().join("a.log"), "").unwrap();
+        let root = open(place.path()).unwrap();
+        let rules = Rules { armor_ignored: true, ..Rules::none() };
+        let mut judge = Judge::new(&root, &rules, None).unwrap();
+        // A line of four bytes that no name finds, for three paths of five.
+        judge.matching = Budget::new(3 * 4 * 5);
+        let mut scope = judge.at_the_root();
+        judge.enter(&mut scope, b"", &[b".armorignore".to_vec(), b"a.log".to_vec()]);
+        let file = open_below(&root, b"a.log", rustix::fs::OFlags::PATH).unwrap();
+        let stat = look_at(&file).unwrap();
+        let is_left_out = |_| {
+            let verdict = judge.judge(&scope, b"a.log", b"a.log", &stat);
+            matches!(verdict, Verdict::LeaveOut(Reason::ArmorIgnored))
+        };
+        assert_eq!([0, 1, 2, 3, 4].map(is_left_out), [true, true, true, false, false]);
+    }
 }

@@ -15,10 +15,9 @@ use crate::cache::{Cache, Fingerprint, Known, unchanged};
 use crate::error::{StoreError, io_error};
 use crate::ingest::{Ingest, IngestError};
 use crate::manifest::{LeftOut, Reason, RootRecord, Stats};
-use crate::pack::LARGEST;
 use crate::tree::{Entry, Kind, Meta, Moment, Piece, Tree, file_type};
-use crate::walk::{Below, Folder, Listed, Walk, join, look_at, open_below, why_left_out};
-use crate::{seal, xattr};
+use crate::walk::{Below, Folder, Listed, Walk, is_in, join, look_at, open_below, why_left_out};
+use crate::{ChunkId, seal, xattr};
 
 /// How often a file is read again that changed while it was read.
 const TRIES: usize = 3;
@@ -30,6 +29,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) cache: &'a Cache,
     /// What changed before is told apart from what changes from now on.
     pub(crate) since: Moment,
+    /// The most bytes that a folder's list may have.
+    pub(crate) largest_folder: usize,
 }
 
 /// What became of it.
@@ -208,37 +209,55 @@ impl Scan<'_> {
         folders: &mut [Folder],
         (files_read, unsteady): (u64, Vec<LeftOut>),
     ) -> Result<RootRecord, StoreError> {
-        let mut trees = BTreeMap::new();
-        let mut stats = Stats { files_read, ..Stats::default() };
-        let mut left_out = unsteady;
+        let mut planted = BTreeMap::new();
+        let (mut left_out, mut too_large) = (unsteady, Vec::new());
         for folder in folders.iter_mut().rev() {
             left_out.append(&mut folder.left_out);
             let mut entries: Vec<Entry> =
                 folder.files.iter().filter_map(|file| file.entry.clone()).collect();
+            let mut stats = Stats { files: folder.files.len() as u64, ..Stats::default() };
             for Below { name, stat, .. } in std::mem::take(&mut folder.folders) {
                 // One that is gone has none.
-                if let Some((tree, xattrs)) = trees.remove(&join(&folder.path, &name)) {
-                    stats.folders += 1;
+                if let Some(below) = planted.remove(&join(&folder.path, &name)) {
+                    let Planted { tree, xattrs, stats: of_it } = below;
+                    stats = Stats { folders: stats.folders + 1, ..stats }.and(of_it);
                     let meta = Meta::of(&stat, xattrs);
                     entries.push(Entry { name, meta, kind: Kind::Folder { tree } });
                 }
             }
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-            stats.files += folder.files.len() as u64;
             stats.bytes += entries.iter().map(size).sum::<u64>();
             let encoded = seal::encode(&Tree { entries }, self.walk.path)?;
-            if encoded.len() > LARGEST as usize {
-                return Err(StoreError::FolderTooLarge { path: self.walk.below(&folder.path) });
+            if encoded.len() > self.largest_folder {
+                if folder.path.is_empty() {
+                    return Err(StoreError::FolderTooLarge { path: self.walk.below(b"") });
+                }
+                left_out.retain(|out| !is_in(out.exact_path(), &folder.path));
+                left_out.push(LeftOut::new(&folder.path, Reason::FolderTooLarge));
+                too_large.push(folder.path.clone());
+                continue;
             }
             let tree = self.ingest.chunk(&encoded)?;
-            trees.insert(folder.path.clone(), (tree, std::mem::take(&mut folder.xattrs)));
+            let xattrs = std::mem::take(&mut folder.xattrs);
+            planted.insert(folder.path.clone(), Planted { tree, xattrs, stats });
         }
         left_out.sort_by(|a, b| a.path.cmp(&b.path));
         // The root was open: it is there.
-        let tree = trees.remove([].as_slice());
-        let (tree, _) = tree.ok_or_else(|| self.walk.failed(b"", Errno::NOENT))?;
-        Ok(RootRecord { name: name.to_owned(), tree, meta, stats, links: links(folders), left_out })
+        let root = planted.remove([].as_slice());
+        let Planted { tree, stats, .. } =
+            root.ok_or_else(|| self.walk.failed(b"", Errno::NOENT))?;
+        let links = links(folders, |path| too_large.iter().any(|folder| is_in(path, folder)));
+        let stats = Stats { files_read, ..stats };
+        Ok(RootRecord { name: name.to_owned(), tree, meta, stats, links, left_out })
     }
+}
+
+/// A folder that has become a chunk.
+struct Planted {
+    tree: ChunkId,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Of all that is in it.
+    stats: Stats,
 }
 
 const fn size(entry: &Entry) -> u64 {
@@ -263,8 +282,8 @@ fn known(files: Vec<Listed>, since: Moment) -> Vec<Known> {
     known.collect()
 }
 
-/// Paths that are one file, in groups, each in order.
-fn links(folders: &[Folder]) -> Vec<Vec<Vec<u8>>> {
+/// Paths that are one file, in groups, each in order, but for those that are left out with their folders.
+fn links(folders: &[Folder], is_left_out: impl Fn(&[u8]) -> bool) -> Vec<Vec<Vec<u8>>> {
     let mut groups: BTreeMap<u64, (&Entry, Vec<Vec<u8>>)> = BTreeMap::new();
     for folder in folders {
         for file in folder.files.iter().filter(|file| file.stat.stx_nlink > 1) {
@@ -272,8 +291,9 @@ fn links(folders: &[Folder]) -> Vec<Vec<Vec<u8>>> {
             let (first, names) =
                 groups.entry(file.stat.stx_ino).or_insert_with(|| (entry, Vec::new()));
             // A number may have been given again while the tree was read.
-            if first.meta == entry.meta && first.kind == entry.kind {
-                names.push(join(&folder.path, &file.name));
+            let path = join(&folder.path, &file.name);
+            if first.meta == entry.meta && first.kind == entry.kind && !is_left_out(&path) {
+                names.push(path);
             }
         }
     }
@@ -284,4 +304,58 @@ fn links(folders: &[Folder]) -> Vec<Vec<Vec<u8>>> {
     }
     groups.sort_unstable();
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::index::{Chunks, Index};
+    use crate::rules::{Judge, Rules};
+    use crate::{restore, walk};
+
+    #[test]
+    fn a_folder_with_too_much_in_it_is_left_out_and_the_rest_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let (store, tree) = (place.path().join("store"), place.path().join("tree"));
+        for folder in ["folder/below", "large/below"] {
+            fs::create_dir_all(tree.join(folder)).unwrap();
+        }
+        fs::write(tree.join("folder/file"), "text").unwrap();
+        fs::write(tree.join("large/below/file"), "text").unwrap();
+        for number in 0..100 {
+            fs::write(tree.join(format!("large/{number}")), "text").unwrap();
+        }
+        // Of three names of one file, one goes.
+        for name in ["folder/linked", "large/linked", "z"] {
+            fs::hard_link(tree.join("folder/file"), tree.join(name)).unwrap();
+        }
+        fs::hard_link(tree.join("large/0"), tree.join("large/other")).unwrap();
+
+        let (root, index) = (walk::open(&tree).unwrap(), Index::default());
+        let ingest = Ingest::new(&store, &index);
+        let device = walk::device(&look_at(&root).unwrap());
+        let rules = Rules::none();
+        let judge = Judge::new(&root, &rules, None).unwrap();
+        let walk = Walk { root: &root, path: &tree, device, judge };
+        let scan = Scan {
+            ingest: &ingest,
+            walk,
+            cache: &Cache::load(&place.path().join("none"), device),
+            since: Moment { seconds: 0, nanos: 0 },
+            largest_folder: 2_000,
+        };
+        let RootRecord { tree, stats, links, left_out, .. } = scan.run("workspace").unwrap().record;
+        assert_eq!(left_out, [LeftOut::new(b"large", Reason::FolderTooLarge)]);
+        assert_eq!((stats.files, stats.folders), (3, 2));
+        let names = [b"folder/file".to_vec(), b"folder/linked".to_vec(), b"z".to_vec()];
+        assert_eq!(links, [names.to_vec()]);
+        ingest.finish().unwrap();
+        let chunks = Chunks::new(Index::load(&store).unwrap().0, &store);
+        let mut paths = restore::paths(&chunks, tree).unwrap();
+        paths.sort();
+        let expected = ["folder", "folder/below", "folder/file", "folder/linked", "z"];
+        assert_eq!(paths, expected.map(|path| path.as_bytes().to_vec()));
+    }
 }

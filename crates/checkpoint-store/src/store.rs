@@ -28,6 +28,7 @@ use crate::limits::{Budget, ImportLimits};
 use crate::lock::StoreLock;
 use crate::manifest::{self, Manifest, RootRecord};
 use crate::mark::Needed;
+use crate::pack::LARGEST;
 use crate::preview::{self, Preview};
 use crate::replace::{self, Change, Replaced};
 use crate::restore::{self, Restored};
@@ -212,7 +213,8 @@ impl Store {
         let added = ingest.added();
         let judge = Judge::new(&root, rules, before)?;
         let walk = Walk { root: &root, path, device, judge };
-        let scan = Scan { ingest, walk, cache: &cache, since: before_the_last_tick() };
+        let (since, largest_folder) = (before_the_last_tick(), LARGEST as usize);
+        let scan = Scan { ingest, walk, cache: &cache, since, largest_folder };
         let mut scanned = scan.run(name)?;
         scanned.record.stats.bytes_added = ingest.added() - added;
         Ok((scanned.record, Fresh { path: file, device, folders: scanned.known }))
@@ -343,13 +345,25 @@ impl Store {
         let _lock = StoreLock::shared(&self.root)?;
         let chunks = Chunks::new(self.index()?, &self.root);
         let (now, record) = (now.root(name)?, wanted.root(name)?);
+        check_path(&chunks, wanted, record, path)?;
         let only = path.as_os_str().as_bytes();
-        if !restore::has(&chunks, record.tree, only)? {
-            let (checkpoint, path) = (wanted.id.clone(), path.to_owned());
-            return Err(StoreError::NoSuchPath { checkpoint, path });
-        }
         let change = Change { path: place, now, wanted: record, only: Some(only) };
         replace::replace(&chunks, &[change], work)
+    }
+
+    /// Whether a checkpoint's tree has something at a path.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchPath`] when it does not.
+    pub fn check_path(
+        &self,
+        manifest: &Manifest,
+        root: &str,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let _lock = StoreLock::shared(&self.root)?;
+        let chunks = Chunks::new(self.index()?, &self.root);
+        check_path(&chunks, manifest, manifest.root(root)?, path)
     }
 
     /// Ends what [`Self::replace`] began and somebody's death kept from its end. Says whether the trees
@@ -526,6 +540,18 @@ impl Store {
         }
         Ok(index)
     }
+}
+
+fn check_path(
+    chunks: &Chunks,
+    manifest: &Manifest,
+    record: &RootRecord,
+    path: &Path,
+) -> Result<(), StoreError> {
+    if restore::has(chunks, record.tree, path.as_os_str().as_bytes())? {
+        return Ok(());
+    }
+    Err(StoreError::NoSuchPath { checkpoint: manifest.id.clone(), path: path.to_owned() })
 }
 
 /// A moment before which every change was noted that has happened by now.

@@ -227,8 +227,26 @@ pub(crate) fn open_below(
     }
 }
 
-/// Reads a regular file of a tree that has no more bytes than that.
-pub(crate) fn read_below(root: &OwnedFd, path: &[u8], most: u64) -> io::Result<Vec<u8>> {
+/// Whether a path is that of a folder, or below it.
+pub(crate) fn is_in(path: &[u8], folder: &[u8]) -> bool {
+    let rest = path.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.is_empty() || folder.is_empty() || rest.starts_with(b"/"))
+}
+
+/// What a path is called from a folder on that it lies below.
+pub(crate) fn below<'a>(folder: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    if folder.is_empty() {
+        return Some(path);
+    }
+    path.strip_prefix(folder)?.strip_prefix(b"/")
+}
+
+/// Reads a regular file of a tree, if it may have that many bytes.
+pub(crate) fn read_below(
+    root: &OwnedFd,
+    path: &[u8],
+    may_have: impl FnOnce(u64) -> Option<()>,
+) -> io::Result<Vec<u8>> {
     // Not to be held up by a pipe.
     let file = open_below(root, path, OFlags::RDONLY | OFlags::NONBLOCK)?;
     let stat = look_at(&file)?;
@@ -236,9 +254,7 @@ pub(crate) fn read_below(root: &OwnedFd, path: &[u8], most: u64) -> io::Result<V
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
     // A hole costs whoever makes it nothing.
-    if stat.stx_size > most {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
+    may_have(stat.stx_size).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut bytes = Vec::new();
     // One that grows meanwhile is as it was looked at.
     File::from(file).take(stat.stx_size).read_to_end(&mut bytes)?;

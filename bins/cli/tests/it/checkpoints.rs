@@ -644,6 +644,14 @@ async fn engine_a_single_path_comes_back_and_the_rest_stays() {
     let safety = restored["safety_id"].as_str().unwrap();
     json(&home, &["checkpoint", "restore", "a task", safety, "--path", "src", "--force"]);
     assert_eq!(read("src/deep/more").unwrap(), "goes");
+    // Nothing is made through a link that has taken a folder's place.
+    fs::rename(workspace.join("src"), workspace.join("moved")).unwrap();
+    std::os::unix::fs::symlink("moved", workspace.join("src")).unwrap();
+    let within = ["checkpoint", "restore", "a task", "good", "--path", "src/three", "--force"];
+    assert_eq!(refused(&home, &within, 4), "checkpoint.occupied");
+    assert!(workspace.join("src").is_symlink());
+    assert_eq!(read("moved/three").unwrap(), "bad");
+    let taken = ids(&home).len();
     for (path, exit, code) in [
         ("nothing", 3, "checkpoint.not_found"),
         ("../x", 2, "path.outside"),
@@ -653,4 +661,9 @@ async fn engine_a_single_path_comes_back_and_the_rest_stays() {
         assert_eq!(refused(&home, &command, exit), code, "{path}");
     }
     assert_eq!(read("four").unwrap(), "bad");
+    assert_eq!(ids(&home).len(), taken, "nothing was kept for what cannot be done");
+    let all = ["checkpoint", "restore", "a task", "good", "--path", ".", "--force"];
+    json(&home, &all);
+    assert_eq!(json(&home, &["show", "a task"])["task"]["status"], "pending", "it is all of it");
+    assert_eq!(read("four").unwrap(), "good");
 }

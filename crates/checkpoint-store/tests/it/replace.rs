@@ -1,7 +1,9 @@
 //! A tree becomes another one in its place, as a whole or not at all.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use armor_checkpoint_store::{Manifest, Root, Store};
+use armor_checkpoint_store::{ImportLimits, Manifest, Root, Store, StoreError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -65,6 +67,106 @@ proptest! {
         prop_assert_eq!(fs::metadata(place.tree()).unwrap().ino(), root);
         replace(&place, &one, &two);
         prop_assert_eq!(&describe(&place.tree()), &after);
+    }
+}
+
+/// A tree without the names that a file has besides.
+fn alone(described: &BTreeMap<Vec<u8>, String>) -> BTreeMap<Vec<u8>, String> {
+    let alone = |line: &String| line.split(" one file: ").next().unwrap().to_owned();
+    described.iter().map(|(path, line)| (path.clone(), alone(line))).collect()
+}
+
+fn is_in(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    // R24: what is at the path is as in the checkpoint, all else is as it was, to the last bit.
+    #[test]
+    fn one_path_becomes_what_it_was_and_nothing_else_does(
+        first in vec(deed(), 0..40), later in vec(deed(), 0..30), chosen in any::<prop::sample::Index>(),
+    ) {
+        let place = Place::new();
+        act_all(&place.tree(), &first);
+        let (one, before) = (place.take(), describe(&place.tree()));
+        act_all(&place.tree(), &later);
+        let (two, after) = (place.take(), describe(&place.tree()));
+        let paths: Vec<_> = before.keys().filter(|path| !path.is_empty()).collect();
+        prop_assume!(!paths.is_empty());
+        let only = chosen.get(&paths).as_slice();
+        let of_tree = Root { name: "workspace", path: &place.tree() };
+        let (path, work) = (Path::new(OsStr::from_bytes(only)), place.path("work"));
+        let replaced = place.store.replace_path(&two, &one, of_tree, path, &work);
+        let there = describe(&place.tree());
+        match replaced {
+            Err(StoreError::NoFolder { .. }) => prop_assert_eq!(&there, &after),
+            Err(error) => prop_assert!(false, "{}", error),
+            Ok(changed) => {
+                let mut expected = after.clone();
+                expected.retain(|path, _| !is_in(path, only));
+                for (path, line) in &before {
+                    // Folders on the way that are gone come with it.
+                    let is_on_the_way = is_in(only, path) && !after.contains_key(path);
+                    if is_in(path, only) || is_on_the_way {
+                        expected.insert(path.clone(), line.clone());
+                    }
+                }
+                prop_assert_eq!(&alone(&there), &alone(&expected));
+                if before.iter().filter(|(path, _)| is_in(path, only)).eq(
+                    after.iter().filter(|(path, _)| is_in(path, only)),
+                ) {
+                    prop_assert_eq!(changed.changed, 0);
+                    prop_assert_eq!(&there, &after);
+                }
+                prop_assert!(Store::finish(&work).unwrap());
+                prop_assert_eq!(&describe(&place.tree()), &there);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_keeps_the_names_that_it_has_elsewhere_when_it_is_as_it_was() {
+    let place = Place::new();
+    for name in ["a", "b"] {
+        fs::create_dir(place.tree().join(name)).unwrap();
+    }
+    fs::write(place.tree().join("a/file"), "text").unwrap();
+    fs::hard_link(place.tree().join("a/file"), place.tree().join("b/linked")).unwrap();
+    let wanted = place.take();
+    fs::write(place.tree().join("a/other"), "text").unwrap();
+    let (now, before) = (place.take(), inodes(&place.tree()));
+    let of_tree = Root { name: "workspace", path: &place.tree() };
+    let work = place.path("work");
+    place.store.replace_path(&now, &wanted, of_tree, Path::new("a"), &work).unwrap();
+    let after = inodes(&place.tree());
+    assert_eq!(after.len(), 2);
+    for name in ["a/file", "b/linked"] {
+        assert_eq!(after[&place.tree().join(name)], before[&place.tree().join(name)]);
+    }
+}
+
+// Also by whoever is not root, and again and again.
+#[test]
+fn a_file_that_nobody_may_read_comes_all_the_same() {
+    let place = Place::new();
+    let file = place.tree().join("file");
+    fs::write(&file, "text").unwrap();
+    let archive = place.path("archive.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("--mode=0").arg("-czf").arg(&archive).arg("-C").arg(place.tree()).arg("file");
+    assert!(tar.status().unwrap().success());
+    let archive = fs::read(archive).unwrap();
+    let limits = ImportLimits::default();
+    let wanted =
+        place.store.import(crate::archive::draft(), None, archive.as_slice(), &limits).unwrap();
+    for text in ["text", "other"] {
+        let _none = fs::remove_file(&file);
+        fs::write(&file, text).unwrap();
+        replace(&place, &place.take(), &wanted);
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0);
     }
 }
 

@@ -97,6 +97,11 @@ impl RelativePath {
         Path::new(&self.0)
     }
 
+    /// Whether it is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0 == "."
+    }
+
     /// The path as text; `.` for the root itself.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -286,7 +286,7 @@ impl Reader {
 }
 
 /// A program's name without the folder that it is in, and without a version at its end.
-fn name(word: &str) -> &str {
+pub(super) fn name(word: &str) -> &str {
     let name = word.rsplit('/').next().unwrap_or(word);
     let bare = name.trim_end_matches(|last: char| last.is_ascii_digit() || last == '.');
     if bare.is_empty() { name } else { bare }

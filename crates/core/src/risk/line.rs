@@ -215,6 +215,8 @@ impl Scanner<'_> {
                 match self.next() {
                     Some('{') => depth += 1,
                     Some('}') => depth -= 1,
+                    // What runs in there is not read.
+                    Some('`' | '(') => self.line.is_whole = false,
                     Some(_) => {}
                     None => {
                         self.line.is_whole = false;
@@ -403,9 +405,15 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_whole_is_told_and_read_as_far_as_it_goes() {
-        for text in
-            ["rm x; echo 'a", "rm x; echo \"a", "rm x $(", "rm x; b `", "rm x ${", "rm x \\"]
-        {
+        for text in [
+            "rm x; echo 'a",
+            "rm x; echo \"a",
+            "rm x $(",
+            "rm x; b `",
+            "rm x ${",
+            "rm x \\",
+            "rm x ${y:-$(z)}",
+        ] {
             let line = read(text);
             assert!(!line.is_whole, "{text:?}");
             assert_eq!(words(&line)[0][..2], ["rm", "x"], "{text:?}");

@@ -140,9 +140,9 @@ static RULES: &[Rule] = &[
     Rule { programs: &["cargo", "go", "mix", "dart", "deno", "terraform"], verbs: &["fmt", "format"], without: &["--check", "--dry-run"], kind: Generates, points: 10, does: "writes files anew", ..RULE },
     Rule { programs: &["cargo"], verbs: &["insta accept"], kind: Generates, points: 10, does: "writes files anew", ..RULE },
     Rule { programs: &["eslint", "stylelint", "ruff", "rubocop", "golangci-lint", "biome", "pylint", "ktlint"], with: &["--fix", "--fix-all", "-a", "-A", "-F", "--autocorrect", "--apply", "--write"], kind: Generates, points: 20, does: "changes files as it sees fit", ..RULE },
-    Rule { programs: &["prettier", "gofmt", "goimports", "clang-format", "shfmt", "yapf", "autopep8"], with: &["-w", "--write", "-i", "--in-place"], kind: Generates, points: 15, does: "writes files anew", ..RULE },
+    Rule { programs: &["prettier", "gofmt", "goimports", "clang-format", "shfmt", "yapf", "autopep"], with: &["-w", "--write", "-i", "--in-place"], kind: Generates, points: 15, does: "writes files anew", ..RULE },
     Rule { programs: &["black", "isort", "rustfmt", "ruff"], verbs: &[], without: &["--check", "--diff", "check", "--version"], kind: Generates, points: 15, does: "writes files anew", ..RULE },
-    Rule { programs: &["jscodeshift", "codemod", "comby", "ast-grep", "sg", "2to3", "pyupgrade", "openapi-generator", "protoc", "buf", "sqlc", "swagger-codegen", "graphql-codegen"], without: &["--help", "--version", "--dry", "--dry-run"], kind: Generates, points: 20, does: "writes files as it sees fit", ..RULE },
+    Rule { programs: &["jscodeshift", "codemod", "comby", "ast-grep", "sg", "2to", "pyupgrade", "openapi-generator", "protoc", "buf", "sqlc", "swagger-codegen", "graphql-codegen"], without: &["--help", "--version", "--dry", "--dry-run"], kind: Generates, points: 20, does: "writes files as it sees fit", ..RULE },
     // Nobody knows.
     Rule { programs: &[FED_SHELL], kind: Unread, points: 25, does: "a shell runs what comes from elsewhere", ..RULE },
 ];
@@ -307,6 +307,10 @@ mod tests {
             assert!(!rule.programs.is_empty());
             assert_eq!(rule.points == 0, rule.does.is_empty(), "{:?}", rule.programs);
             assert!(rule.points <= 50, "{:?}", rule.programs);
+            // A call has no version at the end of its name.
+            for program in rule.programs {
+                assert_eq!(super::super::call::name(program), *program);
+            }
         }
     }
 

@@ -54,8 +54,8 @@ struct Note {
 impl Lifecycle {
     /// Makes the task's files, workspace and memory, those of a checkpoint. What is there is kept as
     /// another one first; what is the same is not touched. Commands that run stand still meanwhile. The
-    /// task is pending then, whatever it was. With a path, only what is there in the workspace becomes that
-    /// of the checkpoint, and the task goes on. It comes to its end also when nobody waits for it.
+    /// task is pending then, whatever it was. With a path below the workspace, only what is there becomes
+    /// that of the checkpoint, and the task goes on. It comes to its end also when nobody waits for it.
     ///
     /// # Errors
     /// When there is no such checkpoint, or nothing at the path, something of it is missing, not all that is there can be kept,
@@ -68,6 +68,7 @@ impl Lifecycle {
     ) -> Result<Restoration, LifecycleError> {
         let (lifecycle, checkpoint) = (self.clone(), checkpoint.to_owned());
         let task = self.resolve(reference).await?;
+        let path = path.filter(|path| !path.is_root());
         // The lock has to be held as long as the work lasts.
         let restoring = tokio::spawn(async move {
             let _lock = lifecycle.parts.folders.lock(&task.id).await?;
@@ -91,6 +92,12 @@ impl Lifecycle {
         }
         self.finish_restoration(&task.id).await?;
         let (_, to) = self.find_checkpoint(task.id.as_str(), checkpoint).await?;
+        if let Some(path) = &path {
+            let (wanted, path) = (to.clone(), path.clone());
+            let checking =
+                self.with_store(move |store| store.check_path(&wanted, WORKSPACE, path.as_path()));
+            checking.await?;
+        }
         let sandbox = self.running_sandbox(task).await?;
         let note = Note { checkpoint: Some(to.id.clone()), safety: None, sandbox, path };
         let restored = self.restore_noted(task, to, note).await;
