@@ -9,6 +9,7 @@ mod arguments;
 mod checkpoints;
 mod events;
 mod machine;
+mod memory;
 mod registry;
 mod row;
 mod sandbox;
@@ -38,10 +39,14 @@ enum Effort {
 #[tokio::main]
 async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [read, file] = words.as_slice()
-        && read == registry::READ
-    {
-        return read_everything(file).await;
+    match words.as_slice() {
+        [read, file] if read == registry::READ => {
+            return told(registry::read_everything(file.as_ref()).await);
+        }
+        [take, tree, home] if take == checkpoints::TAKE => {
+            return told(checkpoints::take(tree.as_ref(), home.as_ref()));
+        }
+        _ => {}
     }
     let outcome = match arguments::parse(words.into_iter()) {
         // Dropping what runs removes what it made.
@@ -60,9 +65,9 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What the program does as a process of its own, for its parent to look at its memory.
-async fn read_everything(file: &str) -> ExitCode {
-    match registry::read_everything(file.as_ref()).await {
+/// What the program says as a process of its own, for its parent to look at its memory.
+fn told(memory: Outcome<f64>) -> ExitCode {
+    match memory {
         Ok(mebibytes) => {
             println!("{mebibytes}");
             ExitCode::SUCCESS

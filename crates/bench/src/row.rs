@@ -53,6 +53,8 @@ pub(crate) enum Target {
     MoreByAtMost(f64),
     /// At most so many times the baseline's median.
     Ratio(f64),
+    /// At most so much.
+    AtMost(f64),
 }
 
 impl fmt::Display for Target {
@@ -62,6 +64,7 @@ impl fmt::Display for Target {
             Self::P50Below(limit) => write!(f, "p50 < {limit:?}"),
             Self::MoreByAtMost(most) => write!(f, "+{most} at most"),
             Self::Ratio(most) => write!(f, "ratio ≤ {}", rounded(*most)),
+            Self::AtMost(most) => write!(f, "≤ {}", rounded(*most)),
         }
     }
 }
@@ -78,7 +81,7 @@ impl Target {
             Self::P99Below(limit) => times.of_ours(0.99).map(|p99| p99 < limit),
             Self::P50Below(limit) => times.of_ours(0.5).map(|p50| p50 < limit),
             Self::Ratio(most) => ratio.map(|ratio| ratio <= most),
-            Self::MoreByAtMost(_) => None,
+            Self::MoreByAtMost(_) | Self::AtMost(_) => None,
         }
     }
 }
@@ -138,6 +141,7 @@ impl Row {
         let ok = match target {
             Some(Target::MoreByAtMost(most)) => Some(ours - base <= most),
             Some(Target::Ratio(most)) => Some(ours / base <= most),
+            Some(Target::AtMost(most)) => Some(ours <= most),
             _ => None,
         };
         Self {

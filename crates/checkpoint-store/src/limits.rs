@@ -10,7 +10,7 @@ pub struct ImportLimits {
     /// Files, folders, links, and headers that describe those. Each takes a few hundred bytes of memory
     /// until the archive has come to its end.
     pub entries: u64,
-    /// Bytes in the files, holes included.
+    /// Bytes in the files, holes included, and in what describes them.
     pub bytes: u64,
 }
 

@@ -151,13 +151,13 @@ impl<R: Read> Members<R> {
                 b'x' => (&mut described.records, RECORDS),
                 // Of all members that follow: git says there which commit it is.
                 b'g' => {
-                    self.description(&header, RECORDS)?;
+                    self.description(&header, RECORDS, budget)?;
                     continue;
                 }
                 _ => return self.member(&header, &described, budget).map(Some),
             };
             let (place, longest) = place;
-            if place.replace(self.description(&header, longest)?).is_some() {
+            if place.replace(self.description(&header, longest, budget)?).is_some() {
                 return Err(ArchiveFault::Description.into());
             }
         }
@@ -202,11 +202,17 @@ impl<R: Read> Members<R> {
     }
 
     /// Reads a long name, or records.
-    fn description(&mut self, header: &Header, longest: u64) -> Result<Vec<u8>, Broken> {
+    fn description(
+        &mut self,
+        header: &Header,
+        longest: u64,
+        budget: &mut Budget,
+    ) -> Result<Vec<u8>, Broken> {
         let size = header.entry_size().map_err(|_| ArchiveFault::Number)?;
         if size > longest {
             return Err(ArchiveFault::DescriptionTooLong.into());
         }
+        budget.bytes(size)?;
         let mut text = Vec::new();
         (&mut self.from).take(size).read_to_end(&mut text)?;
         if text.len() as u64 != size {

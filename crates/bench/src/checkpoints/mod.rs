@@ -1,5 +1,5 @@
 //! Checkpoints of a tree, beside what a user would keep or look at one with: `tar` with `zstd`, restic,
-//! `find`.
+//! `find`. One tree is made, another one is real: the sources of the crates that Armor is built from.
 
 mod program;
 mod tree;
@@ -13,6 +13,7 @@ use armor_core::checkpoint::CheckpointCause;
 use armor_core::id::{IdSource, RandomIds, TaskId};
 use armor_core::time::{Clock, SystemClock};
 
+use crate::memory::{most_resident, of_own_process};
 use crate::row::{Row, Subject, Target, Unit};
 use crate::times::{Side, Times, order};
 use crate::{Effort, Outcome};
@@ -26,8 +27,22 @@ const LISTED: usize = 1000;
 /// How many incremental ones are stored.
 const STORED: usize = 20;
 
+/// The most memory that a checkpoint may take, in MiB.
+const MEMORY: f64 = 300.0;
+
+/// What the program is called with to take one checkpoint.
+pub(crate) const TAKE: &str = "take-a-checkpoint";
+
+/// Takes one checkpoint, and says how much memory that took.
+pub(crate) fn take(tree: &Path, home: &Path) -> Outcome<f64> {
+    take_of(&Store::open(home)?, tree, &RandomIds::default())?;
+    most_resident()
+}
+
 /// Where it is measured.
 struct Place {
+    /// What rows of it begin with.
+    label: &'static str,
     folder: tempfile::TempDir,
     tree: Tree,
     ids: RandomIds,
@@ -38,20 +53,48 @@ pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     program::check()?;
     let (rounds, files) = match effort {
         Effort::Quick => (3, 6_000),
-        Effort::Full => (7, 30_000),
+        Effort::Full => (5, 30_000),
     };
     let folder = tempfile::tempdir()?;
     let tree = Tree::make(folder.path().join("tree"), files)?;
-    let mut place = Place { folder, tree, ids: RandomIds::default() };
-    let mut rows = vec![
-        place.first(rounds, "tar | zstd -3 -T2", Target::Ratio(1.3), Place::tar)?,
-        place.first(rounds, "restic", Target::Ratio(1.0), Place::restic_anew)?,
-    ];
-    rows.extend(place.incremental(rounds)?);
+    let mut place = Place { label: "", folder, tree, ids: RandomIds::default() };
+    let mut rows = place.taken(rounds)?;
     rows.extend(place.restore(rounds)?);
     rows.push(place.stored()?);
     rows.push(place.list(rounds)?);
+    rows.push(place.memory()?);
+    if matches!(effort, Effort::Full) {
+        let folder = tempfile::tempdir()?;
+        let tree = Tree::copy(&sources()?, folder.path().join("tree"))?;
+        let mut real = Place { label: "sources: ", folder, tree, ids: RandomIds::default() };
+        rows.extend(real.taken(rounds)?);
+    }
     Ok(rows)
+}
+
+/// The sources that cargo has unpacked.
+#[allow(clippy::disallowed_methods, reason = "where they are is cargo's setting, not Armor's")]
+fn sources() -> Outcome<PathBuf> {
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    let sources = cargo.or_else(home).ok_or("nobody says where cargo's files are")?;
+    Ok(sources.join("registry/src"))
+}
+
+fn take_of(store: &Store, tree: &Path, ids: &RandomIds) -> Outcome<Manifest> {
+    let now = SystemClock.now();
+    let draft = Draft {
+        id: ids.checkpoint_id(now),
+        task: Place::task()?,
+        name: None,
+        cause: CheckpointCause::Asked,
+        risk: None,
+        at: now,
+        parent: None,
+        state: serde_json::Value::Null,
+    };
+    let roots = [Root { name: WORKSPACE, path: tree }];
+    Ok(store.take(draft, &roots, &Rules::none())?)
 }
 
 impl Place {
@@ -64,19 +107,17 @@ impl Place {
     }
 
     fn take(&self, store: &Store) -> Outcome<Manifest> {
-        let now = SystemClock.now();
-        let draft = Draft {
-            id: self.ids.checkpoint_id(now),
-            task: Self::task()?,
-            name: None,
-            cause: CheckpointCause::Asked,
-            risk: None,
-            at: now,
-            parent: None,
-            state: serde_json::Value::Null,
-        };
-        let roots = [Root { name: WORKSPACE, path: self.tree.path() }];
-        Ok(store.take(draft, &roots, &Rules::none())?)
+        take_of(store, self.tree.path(), &self.ids)
+    }
+
+    /// All first ones, and those of what has changed a little, or not.
+    fn taken(&mut self, rounds: usize) -> Outcome<Vec<Row>> {
+        let mut rows = vec![
+            self.first(rounds, "tar | zstd -3 -T2", Target::Ratio(1.3), Self::tar)?,
+            self.first(rounds, "restic", Target::Ratio(1.0), Self::restic_anew)?,
+        ];
+        rows.extend(self.incremental(rounds)?);
+        Ok(rows)
     }
 
     /// The first checkpoint of all, into an empty store.
@@ -104,7 +145,7 @@ impl Place {
                 times.forget();
             }
         }
-        Ok(row(&format!("first, beside {baseline}"), &times, baseline, Some(target)))
+        Ok(self.row(&format!("first, beside {baseline}"), &times, baseline, Some(target)))
     }
 
     /// One in a hundred files changed, and nothing at all.
@@ -139,11 +180,11 @@ impl Place {
         }
         let below = |millis| Some(Target::P50Below(Duration::from_millis(millis)));
         Ok(vec![
-            row("1 % changed", &changed, "restic", Some(Target::Ratio(0.3))),
-            row("the same", &changed, "restic", below(350)),
-            row("restic's key alone", &key, "restic cat config", None),
-            row("unchanged", &same, "find -printf", Some(Target::Ratio(2.0))),
-            row("the same", &same, "find -printf", below(200)),
+            self.row("1 % changed", &changed, "restic", Some(Target::Ratio(0.3))),
+            self.row("the same", &changed, "restic", below(350)),
+            self.row("restic's key alone", &key, "restic cat config", None),
+            self.row("unchanged", &same, "find -printf", Some(Target::Ratio(2.0))),
+            self.row("the same", &same, "find -printf", below(200)),
         ])
     }
 
@@ -181,8 +222,8 @@ impl Place {
         }
         let half_a_second = Target::P50Below(Duration::from_millis(500));
         Ok(vec![
-            row("1 % restored in place", &in_place, "-", Some(half_a_second)),
-            row("whole, restored", &whole, "zstd -d | tar, synced", Some(Target::Ratio(1.3))),
+            self.row("1 % restored in place", &in_place, "-", Some(half_a_second)),
+            self.row("whole, restored", &whole, "zstd -d | tar, synced", Some(Target::Ratio(1.3))),
         ])
     }
 
@@ -211,6 +252,7 @@ impl Place {
         fs::create_dir(&folder)?;
         fs::write(folder.join("file"), "text")?;
         let small = Self {
+            label: "",
             folder: tempfile::tempdir()?,
             tree: Tree::there(folder),
             ids: RandomIds::default(),
@@ -227,12 +269,32 @@ impl Place {
             }
         }
         let limit = Target::P50Below(Duration::from_millis(50));
-        Ok(row("1,000 listed", &times, "-", Some(limit)))
+        Ok(self.row("1,000 listed", &times, "-", Some(limit)))
     }
-}
 
-fn row(name: &str, times: &Times, baseline: &'static str, target: Option<Target>) -> Row {
-    Row::new(subject(name, Unit::Millis, baseline, target), times)
+    /// What the first checkpoint has in memory at most, beside that of a single file.
+    fn memory(&self) -> Outcome<Row> {
+        let of = |tree: &Path| {
+            let home = self.path("measured");
+            let most = of_own_process(&[TAKE.as_ref(), tree.as_os_str(), home.as_os_str()]);
+            remove(&home)?;
+            most
+        };
+        let (all, one) = (of(self.tree.path())?, of(&self.path("listed"))?);
+        let target = Some(Target::AtMost(MEMORY));
+        Ok(Row::plain(subject("memory, first", Unit::Mebibytes, "of one file", target), all, one))
+    }
+
+    fn row(
+        &self,
+        name: &str,
+        times: &Times,
+        baseline: &'static str,
+        target: Option<Target>,
+    ) -> Row {
+        let name = format!("{}{name}", self.label);
+        Row::new(subject(&name, Unit::Millis, baseline, target), times)
+    }
 }
 
 fn subject(name: &str, unit: Unit, baseline: &'static str, target: Option<Target>) -> Subject {

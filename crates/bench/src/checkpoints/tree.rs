@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Outcome;
 
@@ -88,6 +89,29 @@ impl Tree {
             made.push(file);
         }
         Ok(Self { path, files: made, chance })
+    }
+
+    /// A copy of a real one.
+    pub(super) fn copy(of: &Path, path: PathBuf) -> Outcome<Self> {
+        let copied =
+            Command::new("cp").args(["-a", "--reflink=auto"]).arg(of).arg(&path).status()?;
+        if !copied.success() {
+            return Err(format!("{} cannot be copied", of.display()).into());
+        }
+        let (mut files, mut waiting) = (Vec::new(), vec![path.clone()]);
+        while let Some(folder) = waiting.pop() {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    waiting.push(entry.path());
+                } else if kind.is_file() {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files.sort();
+        Ok(Self { path, files, chance: Chance(7) })
     }
 
     /// One that is there, and does not change.

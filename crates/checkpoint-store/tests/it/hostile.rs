@@ -524,6 +524,10 @@ fn more_entries_than_are_allowed_are_refused_also_where_they_are_only_implied() 
     let raw = Raw::default().file(b"a").file(b"b").end();
     let (at, reason) = refused(&Place::new(), gzip(&raw.0).as_slice(), &bytes, "bytes");
     assert_eq!((at.as_str(), reason), ("b", Fault::TooManyBytes(7)));
+    // What is read and thrown away takes its time, too.
+    let said = Raw::default().entry(b"g", b'g', b"16 comment=abcd\n").end();
+    let (_, reason) = refused(&Place::new(), gzip(&said.0).as_slice(), &bytes, "records");
+    assert_eq!(reason, Fault::TooManyBytes(7));
     assert!(
         import(&Place::new(), gzip(&raw.0).as_slice(), &ImportLimits { bytes: 8, ..bytes }).is_ok()
     );
