@@ -19,9 +19,13 @@ impl Budget {
         !self.told.swap(true, Ordering::Relaxed)
     }
 
-    /// None when that much is not left.
+    /// None when that much is not left. Then nothing is.
     pub(crate) fn spend(&self, amount: u64) -> Option<()> {
-        let spent = |left: u64| left.checked_sub(amount);
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent).ok().map(drop)
+        let spent = |left: u64| left.checked_sub(amount.max(1));
+        let spending = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent);
+        if spending.is_err() {
+            self.left.store(0, Ordering::Relaxed);
+        }
+        spending.ok().map(drop)
     }
 }

@@ -3,8 +3,8 @@
 //! First, beside everybody else, it is found out what is needed, and what is needed of packs that are to
 //! go is copied to new ones. Then, alone for a moment, checkpoints that came meanwhile are looked at, and
 //! the packs go that nobody needs by then. A kill leaves chunks that are there twice, or packs that the
-//! next one removes. On a disk that is too full for the copies the packs go of which nothing is needed;
-//! that makes room for the others.
+//! next one removes. On a disk that is too full for all copies the packs go of which nothing else is
+//! needed; that makes room for the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -76,7 +76,7 @@ fn round(root: &Path, wait: Duration) -> Result<Option<Round>, StoreError> {
         add(&mut needed, &chunks, root, task, id)?;
     }
     let collected = Collected { chunks: needed.count(), bytes: needed.bytes, ..Default::default() };
-    let Saved { going, written, is_last } = Heaps::of(root, &chunks, &needed)?.save(root)?;
+    let Saved { going, copies, is_last } = Heaps::of(root, &chunks, &needed)?.save(root)?;
     drop(beside);
 
     let Some(_alone) = StoreLock::alone(root, wait)? else { return Ok(None) };
@@ -86,13 +86,16 @@ fn round(root: &Path, wait: Duration) -> Result<Option<Round>, StoreError> {
     }
     sweep(root)?;
     if !going.is_empty() {
-        damage::clear(root, |pack| going.contains_key(pack))?;
-        Index::gather(root)?.0.keep(root)?;
+        damage::clear(root, |pack| going.contains_key(pack) || copies.packs.contains(pack));
+        if let Err(error) = Index::load(root)?.0.keep(root) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the index is brought in line the next time");
+        }
     }
     let removed: u64 = going.values().sum();
     let collected = Collected {
         packs_removed: going.len() as u64,
-        bytes_freed: removed.saturating_sub(written),
+        bytes_freed: removed.saturating_sub(copies.bytes),
         ..collected
     };
     Ok(Some(Round { collected, is_last }))
@@ -122,10 +125,35 @@ fn chunks(root: &Path) -> Result<Chunks, StoreError> {
 struct Saved {
     /// The packs, with how long they are.
     going: BTreeMap<PackId, u64>,
-    /// Bytes that were copied out of them.
-    written: u64,
+    /// What was copied out of them.
+    copies: Copies,
     /// Whether these are all.
     is_last: bool,
+}
+
+/// Chunks that were copied to new packs.
+#[derive(Default)]
+struct Copies {
+    /// Those of packs that are in their place.
+    chunks: HashSet<ChunkId>,
+    packs: BTreeSet<PackId>,
+    bytes: u64,
+}
+
+impl Copies {
+    /// Puts a pack in its place.
+    fn add(
+        &mut self,
+        pack: PackWriter,
+        folder: &Path,
+        chunks: Vec<ChunkId>,
+    ) -> Result<(), StoreError> {
+        let bytes = pack.length();
+        self.packs.insert(pack.finish(folder)?);
+        self.chunks.extend(chunks);
+        self.bytes += bytes;
+        Ok(())
+    }
 }
 
 /// The packs as they are, and which are to go.
@@ -161,10 +189,13 @@ impl Heaps {
                 going.insert(*id, *length);
             }
         }
+        // What only the index knows of a pack is not relied upon.
+        let listed: BTreeSet<_> = lists.iter().map(|(id, ..)| *id).collect();
         let mut saved: BTreeMap<ChunkId, Vec<(PackId, Place)>> = BTreeMap::new();
         for (id, _, list) in lists.into_iter().filter(|(id, ..)| going.contains_key(id)) {
             for (chunk, place) in list.into_iter().filter(|(chunk, _)| needed.contains(chunk)) {
-                if !chunks.is_in(&chunk, |pack| !going.contains_key(pack)) {
+                if !chunks.is_in(&chunk, |pack| listed.contains(pack) && !going.contains_key(pack))
+                {
                     saved.entry(chunk).or_default().push((id, place));
                 }
             }
@@ -172,68 +203,66 @@ impl Heaps {
         Ok(Self { going, saved })
     }
 
-    /// Copies what is needed to new packs, if there is room for that.
-    fn save(mut self, root: &Path) -> Result<Saved, StoreError> {
-        let of_nothing = self.without_needed();
-        match self.copy(root) {
-            Ok(written) => Ok(Saved { going: self.going, written, is_last: true }),
+    /// Copies what is needed to new packs, as long as there is room for that.
+    fn save(self, root: &Path) -> Result<Saved, StoreError> {
+        let mut copies = Copies::default();
+        let copied = self.copy(root, &mut copies);
+        let going = self.without_needed(&copies);
+        match copied {
+            Ok(()) => Ok(Saved { going, copies, is_last: true }),
             Err(StoreError::Io { source, .. })
-                if source.kind() == io::ErrorKind::StorageFull && !of_nothing.is_empty() =>
+                if source.kind() == io::ErrorKind::StorageFull && !going.is_empty() =>
             {
-                Ok(Saved { going: of_nothing, written: 0, is_last: false })
+                Ok(Saved { going, copies, is_last: false })
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // They take room, and nothing may go for them.
+                for pack in &copies.packs {
+                    remove(&pack::file(&packs(root), pack))?;
+                }
+                Err(error)
+            }
         }
     }
 
-    /// The packs that are to go of which nothing has to be copied.
-    fn without_needed(&self) -> BTreeMap<PackId, u64> {
-        let places = self.saved.values().flatten();
-        let needed: BTreeSet<_> = places.map(|(pack, _)| *pack).collect();
-        let of_nothing = self.going.iter().filter(|(pack, _)| !needed.contains(pack));
-        of_nothing.map(|(pack, length)| (*pack, *length)).collect()
+    /// The packs that are to go of which all that is needed was copied. What cannot be read keeps its
+    /// packs: who knows whether it can be one day. And what was written anew may be what was there.
+    fn without_needed(&self, copies: &Copies) -> BTreeMap<PackId, u64> {
+        let not_copied = self.saved.iter().filter(|(chunk, _)| !copies.chunks.contains(*chunk));
+        let needed: BTreeSet<_> =
+            not_copied.flat_map(|(_, places)| places).map(|(pack, _)| pack).collect();
+        let is_of_no_use = |pack: &PackId| !needed.contains(pack) && !copies.packs.contains(pack);
+        let of_no_use = self.going.iter().filter(|(pack, _)| is_of_no_use(pack));
+        of_no_use.map(|(pack, length)| (*pack, *length)).collect()
     }
 
-    /// Says how many bytes were written. What cannot be read keeps its packs: who knows whether it can be
-    /// one day.
-    fn copy(&mut self, root: &Path) -> Result<u64, StoreError> {
+    fn copy(&self, root: &Path, copies: &mut Copies) -> Result<(), StoreError> {
         let folder = packs(root);
-        let mut in_order: Vec<_> = std::mem::take(&mut self.saved).into_iter().collect();
+        let mut in_order: Vec<_> = self.saved.iter().collect();
         in_order.sort_by_key(|(_, places)| places.first().map(|(id, place)| (*id, place.offset)));
-        let (mut open, mut written) = (Open::default(), 0);
-        let mut writer: Option<PackWriter> = None;
+        let (mut open, mut writing) = (Open::default(), None);
         for (chunk, places) in in_order {
             let found = places.iter().find_map(|(id, place)| {
-                let stored = pack::stored(open.pack(&folder, id)?, &chunk, *place)?;
+                let stored = pack::stored(open.pack(&folder, id)?, chunk, *place)?;
                 Some((stored, place.raw))
             });
-            let Some((stored, raw)) = found else {
-                for (id, _) in places {
-                    self.going.remove(&id);
-                }
-                continue;
+            let Some((stored, raw)) = found else { continue };
+            let (mut pack, mut chunks) = match writing.take() {
+                Some(writing) => writing,
+                None => (PackWriter::begin(&folder)?, Vec::new()),
             };
-            let mut pack = match writer.take() {
-                Some(pack) => pack,
-                None => PackWriter::begin(&folder)?,
-            };
-            pack.add(&chunk, &stored, raw)?;
-            written += stored.len() as u64;
+            pack.add(chunk, &stored, raw)?;
+            chunks.push(*chunk);
             if pack.length() < LARGEST_PACK {
-                writer = Some(pack);
+                writing = Some((pack, chunks));
             } else {
-                self.stays(pack.finish(&folder)?);
+                copies.add(pack, &folder, chunks)?;
             }
         }
-        if let Some(pack) = writer {
-            self.stays(pack.finish(&folder)?);
+        if let Some((pack, chunks)) = writing {
+            copies.add(pack, &folder, chunks)?;
         }
-        Ok(written)
-    }
-
-    /// What was written anew may be what was there.
-    fn stays(&mut self, written: PackId) {
-        self.going.remove(&written);
+        Ok(())
     }
 }
 
@@ -309,5 +338,40 @@ fn remove(path: &Path) -> Result<(), StoreError> {
             Err(io_error("remove", path)(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // R96: on a full disk that goes which is no longer needed, however little was copied.
+    #[test]
+    fn packs_go_of_which_all_that_is_needed_was_copied() {
+        let id = |name: &str| PackId::of(name.as_bytes());
+        let at = |pack: &str| (id(pack), Place { offset: 0, stored: 1, raw: 1 });
+        let names = ["a", "b", "c", "d"];
+        let heaps = Heaps {
+            going: names.map(|name| (id(name), 1)).into(),
+            saved: [
+                (id("in a"), vec![at("a")]),
+                (id("in a and b"), vec![at("a"), at("b")]),
+                (id("in b"), vec![at("b")]),
+                (id("in d"), vec![at("d")]),
+            ]
+            .into(),
+        };
+        let goes = |chunks: &[&str], packs: &[&str]| -> Vec<_> {
+            let copies = Copies {
+                chunks: chunks.iter().map(|name| id(name)).collect(),
+                packs: packs.iter().map(|name| id(name)).collect(),
+                bytes: 0,
+            };
+            let going = heaps.without_needed(&copies);
+            names.into_iter().filter(|name| going.contains_key(&id(name))).collect()
+        };
+        assert_eq!(goes(&[], &[]), ["c"]);
+        assert_eq!(goes(&["in a", "in a and b"], &["new"]), ["a", "c"]);
+        assert_eq!(goes(&["in a", "in a and b", "in b", "in d"], &["d"]), ["a", "b", "c"]);
     }
 }

@@ -21,36 +21,45 @@ fn file(root: &Path) -> PathBuf {
     root.join("damaged")
 }
 
-/// Those that are known.
-///
-/// # Errors
-/// When the file is there and cannot be read.
-pub(crate) fn load(root: &Path) -> Result<Damaged, StoreError> {
-    let path = file(root);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Damaged::default()),
-        text => text.map_err(io_error("read", path))?,
+/// Those that are known; none when the file cannot be read.
+pub(crate) fn load(root: &Path) -> Damaged {
+    let text = match fs::read(file(root)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Damaged::default(),
+        Err(error) => {
+            tracing::warn!(%error, "it is found once more what is damaged");
+            return Damaged::default();
+        }
+        Ok(text) => text,
     };
     let text = String::from_utf8_lossy(&text);
     let lines = text.lines().filter_map(|line| {
         let (pack, chunk) = line.split_once(' ')?;
         Some((pack.parse().ok()?, chunk.parse().ok()?))
     });
-    Ok(lines.collect())
+    lines.collect()
 }
 
 /// Adds one.
-pub(crate) fn note(root: &Path, pack: &PackId, chunk: &ChunkId) -> Result<(), StoreError> {
-    let path = file(root);
-    let noted = OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| {
+pub(crate) fn note(root: &Path, pack: &PackId, chunk: &ChunkId) {
+    let noted = OpenOptions::new().create(true).append(true).open(file(root));
+    let noted = noted.and_then(|mut file| {
         // In one piece, since others may add theirs at the same time.
         file.write_all(format!("{pack} {chunk}\n").as_bytes())
     });
-    noted.map_err(io_error("write", path))
+    if let Err(error) = noted {
+        tracing::warn!(%error, %chunk, "it is damaged, and that is not noted");
+    }
 }
 
 /// Writes down that it is these.
-pub(crate) fn keep(root: &Path, damaged: &Damaged) -> Result<(), StoreError> {
+pub(crate) fn keep(root: &Path, damaged: &Damaged) {
+    if let Err(error) = try_to_keep(root, damaged) {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "what is damaged is not written down");
+    }
+}
+
+fn try_to_keep(root: &Path, damaged: &Damaged) -> Result<(), StoreError> {
     let path = file(root);
     if damaged.is_empty() {
         return match fs::remove_file(&path) {
@@ -68,12 +77,11 @@ pub(crate) fn keep(root: &Path, damaged: &Damaged) -> Result<(), StoreError> {
 }
 
 /// Takes away what was said of packs that are gone or were written again.
-pub(crate) fn clear(
-    root: &Path,
-    mut is_over: impl FnMut(&PackId) -> bool,
-) -> Result<(), StoreError> {
-    let mut damaged = load(root)?;
+pub(crate) fn clear(root: &Path, mut is_over: impl FnMut(&PackId) -> bool) {
+    let mut damaged = load(root);
     let before = damaged.len();
     damaged.retain(|(pack, _)| !is_over(pack));
-    if damaged.len() == before { Ok(()) } else { keep(root, &damaged) }
+    if damaged.len() != before {
+        keep(root, &damaged);
+    }
 }

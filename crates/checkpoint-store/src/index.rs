@@ -15,7 +15,7 @@ use crate::error::{StoreError, io_error};
 use crate::pack::{self, PackId, Place};
 use crate::{ChunkId, write};
 
-const MAGIC: &[u8] = b"armor index 1\n";
+const MAGIC: &[u8] = b"armor index 2\n";
 
 /// Where chunks are.
 #[derive(Debug, Default)]
@@ -47,14 +47,13 @@ impl Hasher for FirstBytes {
 }
 
 impl Index {
-    /// Reads it, and brings it in line with the packs that there are. Damaged packs are left out and
-    /// told of.
+    /// Reads it, and brings it in line with the packs that there are. Those that came since and are
+    /// damaged are left out and told of. What is known of one whose own list was damaged since stays.
     pub(crate) fn load(root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
         let there = names(&packs(root))?;
         let kept = fs::read(path(root)).ok().and_then(|bytes| Self::decode(&bytes));
-        let kept = kept.filter(|kept| kept.packs.iter().all(|pack| there.contains(pack)));
-        let mut kept = kept.unwrap_or_default();
-        kept.damaged = damage::load(root)?;
+        let mut kept = kept.unwrap_or_default().of_packs(&there);
+        kept.damaged = damage::load(root);
         let known = kept.packs.len();
         let (index, damaged) = kept.extended(root)?;
         // Now and then, so that opening a store stays fast and taking a checkpoint does, too.
@@ -81,10 +80,57 @@ impl Index {
         Ok((self, damaged))
     }
 
-    /// Gathers it from the packs alone. Damaged ones are left out and told of; all chunks of the others
-    /// count.
-    pub(crate) fn gather(root: &Path) -> Result<(Self, Vec<StoreError>), StoreError> {
-        Self::default().extended(root)
+    /// Without the packs that are not there any more.
+    fn of_packs(self, there: &BTreeSet<PackId>) -> Self {
+        if self.packs.iter().all(|pack| there.contains(pack)) {
+            return self;
+        }
+        let mut index = Self { damaged: self.damaged.clone(), ..Self::default() };
+        let mut numbers = HashMap::new();
+        for (old, pack) in (0_u32..).zip(&self.packs) {
+            if let Ok(new) = u32::try_from(index.packs.len())
+                && there.contains(pack)
+            {
+                numbers.insert(old, new);
+                index.packs.push(*pack);
+            }
+        }
+        for (chunk, (pack, place)) in self.all() {
+            if let Some(number) = numbers.get(pack) {
+                index.add_copy(*chunk, (*number, *place));
+            }
+        }
+        index
+    }
+
+    /// The packs that are known and whose own lists are damaged by now.
+    pub(crate) fn unlisted(&self, root: &Path) -> Vec<(PackId, StoreError)> {
+        let folder = packs(root);
+        let unlisted = |pack: &PackId| Some((*pack, pack::list(&folder, pack).err()?));
+        self.packs.iter().filter_map(unlisted).collect()
+    }
+
+    /// What is in some of the packs.
+    pub(crate) fn chunks_of<'a>(
+        &'a self,
+        packs: &'a BTreeSet<PackId>,
+    ) -> impl Iterator<Item = (PackId, ChunkId)> + 'a {
+        self.all().filter_map(|(chunk, (pack, _))| {
+            let pack = *self.packs.get(usize::try_from(*pack).ok()?)?;
+            packs.contains(&pack).then_some((pack, *chunk))
+        })
+    }
+
+    /// Every copy of every chunk.
+    fn all(&self) -> impl Iterator<Item = (&ChunkId, &(u32, Place))> {
+        let further =
+            self.copies.iter().flat_map(|(chunk, at)| at.iter().map(move |at| (chunk, at)));
+        self.places.iter().chain(further)
+    }
+
+    /// Lets all copies count, until they have been read.
+    pub(crate) fn trusted(self) -> Self {
+        Self { damaged: Damaged::default(), ..self }
     }
 
     /// Notes a pack.
@@ -147,9 +193,7 @@ impl Index {
         for pack in &self.packs {
             bytes.extend_from_slice(pack.as_bytes());
         }
-        let further =
-            self.copies.iter().flat_map(|(chunk, at)| at.iter().map(move |at| (chunk, at)));
-        for (chunk, (pack, place)) in self.places.iter().chain(further) {
+        for (chunk, (pack, place)) in self.all() {
             bytes.extend_from_slice(chunk.as_bytes());
             bytes.extend_from_slice(&pack.to_le_bytes());
             bytes.extend_from_slice(&place.offset.to_le_bytes());
@@ -224,6 +268,10 @@ impl Chunks {
         Self { index, root, folder, open: Mutex::default(), found: Mutex::default() }
     }
 
+    pub(crate) const fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// Where a chunk is.
     pub(crate) fn find(&self, chunk: &ChunkId) -> Option<(PackId, Place)> {
         self.index.find(chunk)
@@ -280,11 +328,8 @@ impl Chunks {
             return Ok(bytes);
         }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.insert((*pack, *chunk))
-            && !self.index.is_damaged(pack, chunk)
-            && let Err(error) = damage::note(&self.root, pack, chunk)
-        {
-            tracing::warn!(%error, %chunk, "it is damaged, and that is not noted");
+        if found.insert((*pack, *chunk)) && !self.index.is_damaged(pack, chunk) {
+            damage::note(&self.root, pack, chunk);
         }
         Err(StoreError::Missing { chunk: *chunk })
     }

@@ -191,7 +191,7 @@ impl<'a> Ingest<'a> {
         }
         if self.index.knows_of_damage() {
             // What has the same chunks has the same name.
-            damage::clear(self.root, |pack| new.written.contains(pack))?;
+            damage::clear(self.root, |pack| new.written.contains(pack));
         }
         Ok(())
     }

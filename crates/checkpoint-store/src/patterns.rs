@@ -43,6 +43,7 @@ pub(crate) struct Patterns {
     folder: Vec<u8>,
     matcher: Gitignore,
     cost: u64,
+    expressions: u64,
 }
 
 impl Patterns {
@@ -61,7 +62,7 @@ impl Patterns {
         let mut builder = GitignoreBuilder::new("");
         // What git takes for a bracket that is not closed matches nothing.
         builder.allow_unclosed_class(false);
-        let mut cost = 0;
+        let (mut cost, mut expressions) = (0, 0);
         for line in lines {
             // As much of it as one looks at.
             let void = || PatternError::Line { line: line.chars().take(100).collect() };
@@ -70,18 +71,24 @@ impl Patterns {
             }
             let meant = without_braces(line).ok_or_else(void)?;
             builder.add_line(None, &meant).map_err(|_| void())?;
-            if line.matches(['*', '?', '[']).count() > 1 {
+            if takes_time(line) {
                 cost += line.len() as u64;
+                expressions += 1;
             }
         }
         let matcher = builder.build().map_err(|_| PatternError::TooLarge)?;
-        Ok(Self { folder: folder.to_vec(), matcher, cost })
+        Ok(Self { folder: folder.to_vec(), matcher, cost, expressions })
     }
 
-    /// How long it may take to compare them with a byte of a path: the bytes in all that are not found by a
-    /// name, a beginning or an end.
+    /// How long it may take to compare them with a byte of a path: the bytes in all that are compared one
+    /// after the other.
     pub(crate) const fn cost(&self) -> u64 {
         self.cost
+    }
+
+    /// How many of them take more memory than their text.
+    pub(crate) const fn expressions(&self) -> u64 {
+        self.expressions
     }
 
     /// What they say of something in their folder, or deeper.
@@ -93,6 +100,15 @@ impl Patterns {
             Match::Whitelist(_) => Some(Said::TakeIn),
         }
     }
+}
+
+/// Whether the library makes a regular expression of a line; others, and `*.ending`, it looks up.
+fn takes_time(line: &str) -> bool {
+    const WILD: [char; 3] = ['*', '?', '['];
+    let line = line.strip_prefix('!').unwrap_or(line);
+    let is_ending =
+        line.strip_prefix("*.").is_some_and(|end| !end.contains(['*', '?', '[', '.', '/']));
+    line.contains(WILD) && !is_ending
 }
 
 /// The line so that braces mean themselves, which are alternatives to the library and nothing to git.

@@ -132,9 +132,11 @@ fn make_folder(path: &Path) -> Result<(), StoreError> {
 /// Reads back what is kept of all that goes: nothing else has it then.
 fn check_kept(chunks: &Chunks, lost: Vec<Entry>) -> Result<(), StoreError> {
     let lost = lost.into_iter().map(|entry| entry.kind).collect();
-    let kept = Needed::default()
-        .add_all(chunks, lost)
-        .and_then(|needed| needed.par_iter().try_for_each(|chunk| chunks.read(chunk).map(drop)));
+    let kept = Needed::default().add_all(chunks, lost).and_then(|needed| {
+        // All of it, so that all that is damaged is known.
+        let read: Vec<_> = needed.par_iter().map(|chunk| chunks.read(chunk).map(drop)).collect();
+        read.into_iter().collect()
+    });
     kept.map_err(|source| StoreError::NotKept { source: Box::new(source) })
 }
 

@@ -69,6 +69,8 @@ const LONGEST: u64 = 1 << 20;
 const PATTERNS: u64 = 16 << 20;
 const A_FILE: u64 = 1000;
 const A_LINE: u64 = 100;
+/// The same for a regular expression, of which one may be made for a line.
+const AN_EXPRESSION: u64 = 1000;
 /// How much all of them may be compared with: bytes of patterns that take time, by bytes of paths. A large
 /// repository takes a hundredth of it.
 const MATCHING: u64 = 4 << 30;
@@ -211,7 +213,10 @@ impl<'a> Judge<'a> {
         let lines = bytes.split(|byte| *byte == b'\n').count() as u64;
         let cost = A_FILE + A_LINE * lines + bytes.len() as u64;
         self.patterns.spend(cost).ok_or(PatternError::TooMany)?;
-        Patterns::of_file(folder, &bytes).map(Some)
+        let patterns = Patterns::of_file(folder, &bytes)?;
+        let cost = AN_EXPRESSION * patterns.expressions();
+        self.patterns.spend(cost).ok_or(PatternError::TooMany)?;
+        Ok(Some(patterns))
     }
 
     /// What becomes of something in a folder in which that counts.

@@ -1,5 +1,6 @@
 //! The store of a home.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -442,12 +443,17 @@ impl Store {
             manifests.extend(of_task);
             damaged.extend(damaged_of_task);
         }
-        let (index, damaged_packs) = Index::gather(&self.root)?;
+        let (index, damaged_packs) = Index::load(&self.root)?;
         damaged.extend(damaged_packs);
-        let known = damage::load(&self.root)?;
-        let chunks = Chunks::new(index, &self.root);
-        let (mut verified, copies) = verify::checkpoints(&chunks, &manifests, known);
-        damage::keep(&self.root, &copies)?;
+        let (unlisted, errors): (BTreeSet<_>, Vec<_>) =
+            index.unlisted(&self.root).into_iter().unzip();
+        damaged.extend(errors);
+        let chunks = Chunks::new(index.trusted(), &self.root);
+        let known = damage::load(&self.root);
+        let (mut verified, mut copies) = verify::checkpoints(&chunks, &manifests, known);
+        // What only the index knows of is to be somewhere else, too.
+        copies.extend(chunks.index().chunks_of(&unlisted));
+        damage::keep(&self.root, &copies);
         verified.findings.extend(damaged.into_iter().map(Finding::File));
         Ok(verified)
     }
@@ -464,7 +470,10 @@ impl Store {
                 Err(io_error("remove", path)(error))
             }
             Err(_) => Ok(()),
-            Ok(()) => write::sync_folder(&path),
+            Ok(()) => {
+                due::note(&self.root);
+                write::sync_folder(&path)
+            }
         }
     }
 
@@ -483,7 +492,10 @@ impl Store {
                     return Err(io_error("remove", folder)(error));
                 }
                 Err(_) => {}
-                Ok(()) => write::sync_folder(&folder)?,
+                Ok(()) => {
+                    due::note(&self.root);
+                    write::sync_folder(&folder)?;
+                }
             }
         }
         Ok(())

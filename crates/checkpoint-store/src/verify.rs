@@ -8,7 +8,7 @@ use crate::damage::Damaged;
 use crate::index::Chunks;
 use crate::manifest::Manifest;
 use crate::restore::tree;
-use crate::tree::{Kind, Piece};
+use crate::tree::{Kind, Piece, Tree};
 use crate::{ChunkId, StoreError};
 
 /// What was found out about checkpoints.
@@ -46,9 +46,9 @@ pub(crate) fn checkpoints(
     let mut verified = Verified::default();
     let mut seen = Seen::default();
     for manifest in manifests {
-        let mut roots = manifest.roots.iter();
-        let whole = roots.try_for_each(|root| whole(chunks, root.tree, &mut seen));
-        match whole {
+        // All are looked at: what is known to be damaged can be kept again.
+        let looked_at = manifest.roots.iter().map(|root| whole(chunks, root.tree, &mut seen));
+        match looked_at.fold(Ok(()), Result::and) {
             Ok(()) => verified.whole.push(manifest.id.clone()),
             Err(first) => verified
                 .findings
@@ -80,19 +80,26 @@ impl Seen {
 /// Whether a tree is whole, by what was found of its chunks before.
 fn whole(chunks: &Chunks, root: ChunkId, seen: &mut Seen) -> Result<(), StoreError> {
     let mut waiting = vec![root];
-    let mut folders = HashSet::new();
+    let (mut folders, mut whole) = (HashSet::new(), Ok(()));
     while let Some(id) = waiting.pop() {
         if seen.folders.contains(&id) || !folders.insert(id) {
             continue;
         }
-        seen.check(chunks, id)?;
-        for entry in tree(chunks, &id)?.entries {
+        let found = seen.check(chunks, id).and_then(|()| tree(chunks, &id));
+        let Tree { entries } = match found {
+            Ok(tree) => tree,
+            Err(error) => {
+                whole = whole.and(Err(error));
+                continue;
+            }
+        };
+        for entry in entries {
             match entry.kind {
                 Kind::Folder { tree } => waiting.push(tree),
                 Kind::File { pieces, .. } => {
                     for piece in pieces {
                         if let Piece::Data { chunk, .. } = piece {
-                            seen.check(chunks, chunk)?;
+                            whole = whole.and(seen.check(chunks, chunk));
                         }
                     }
                 }
@@ -100,6 +107,8 @@ fn whole(chunks: &Chunks, root: ChunkId, seen: &mut Seen) -> Result<(), StoreErr
             }
         }
     }
-    seen.folders.extend(folders);
-    Ok(())
+    if whole.is_ok() {
+        seen.folders.extend(folders);
+    }
+    whole
 }

@@ -68,7 +68,11 @@ impl Folder {
             Some(text) => Some(text.trim().to_owned()),
             None => self.packed(&old)?,
         };
-        if let Some(commit) = stands.filter(|commit| is_object_id(commit)) {
+        if stands.as_ref().is_some_and(|commit| !is_object_id(commit)) {
+            // It is another name of something, which is left as it is.
+            return Err(Errno::EXIST.into());
+        }
+        if let Some(commit) = stands {
             for folder in ["refs", "refs/heads", "refs/heads/task"] {
                 self.make_folder(folder)?;
             }
@@ -109,7 +113,8 @@ impl Folder {
             return Ok(None);
         }
         if file.metadata()?.len() > MOST {
-            return Ok(None);
+            // Nobody knows what is in it.
+            return Err(Errno::EXIST.into());
         }
         let mut bytes = Vec::new();
         file.take(MOST).read_to_end(&mut bytes)?;

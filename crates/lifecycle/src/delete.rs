@@ -34,8 +34,12 @@ impl Lifecycle {
             task.check_deletable()?;
         }
         let made = self.make_forks_of(&task.id, None).await;
-        if !force {
-            made?;
+        match made {
+            Err(error) if force => {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(task = %task.id, cause, "a fork of it can have no files any more");
+            }
+            made => made?,
         }
         if task.status == TaskStatus::Running {
             self.collect_if_possible(&task, Commands::End).await?;

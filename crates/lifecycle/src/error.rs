@@ -130,7 +130,7 @@ pub enum LifecycleError {
         fork: TaskId,
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Why they cannot be made now; nothing where somebody else is at it.
+        /// Why they cannot be made now; nothing where that takes too long.
         source: Option<Box<Self>>,
     },
     /// What is there cannot all be kept, so that it could be gone back to.
@@ -244,7 +244,7 @@ impl Diagnostic for LifecycleError {
             Self::NoSuchOption { task, .. } => Some(format!("`armor recover {task} --dry-run` lists them.")),
             Self::UsersOwnFolder { .. } => Some("Make the checkpoint again in a folder of its own (`armor checkpoint extract`), and take from it what you want.".to_owned()),
             Self::NeededByFork { fork, .. } => Some(format!("`armor exec {fork} true` makes them, or says what is in the way; or delete that task. Then repeat.")),
-            Self::NotAllKept { .. } => Some("Make it readable in the sandbox (`chmod`), or remove it, and repeat.".to_owned()),
+            Self::NotAllKept { .. } => Some("Make it readable in the sandbox (`chmod`), move it out of the workspace, or remove it, and repeat.".to_owned()),
             Self::Certificates { .. } => {
                 Some("Let network.certificates name a file that is there.".to_owned())
             }

@@ -1,17 +1,21 @@
 //! Forking: a new task whose files are those of another one's checkpoint.
 
 use std::fs;
-use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use armor_core::checkpoint::{CheckpointCause, ForkedFrom};
 use armor_core::id::{CheckpointId, TaskId};
 use armor_core::task::{Folder, RepositoryBase, Task, TaskName, TaskRequest, branch_name};
 use armor_git::{SourceRepository, rename_branch};
 use armor_persistence::StorageError;
+use armor_registry::RegistryError;
 
 use crate::checkpoint::{MEMORY, TakeCheckpoint, WORKSPACE};
 use crate::{Lifecycle, LifecycleError};
+
+/// How long the files of a fork may take to be made that somebody waits for.
+const WAIT: Duration = Duration::from_mins(5);
 
 impl Lifecycle {
     /// Creates a task with the files of a task's checkpoint, workspace and memory; without one, a
@@ -27,7 +31,24 @@ impl Lifecycle {
         checkpoint: Option<&str>,
         name: Option<TaskName>,
     ) -> Result<Task, LifecycleError> {
-        let from = self.resolve(reference).await?;
+        let (lifecycle, from) = (self.clone(), self.resolve(reference).await?);
+        let checkpoint = checkpoint.map(str::to_owned);
+        // The lock of the task that it is made from has to be held as long as the work lasts: what it is
+        // made from must not go.
+        let forking = tokio::spawn(async move {
+            let _lock = lifecycle.parts.folders.lock(&from.id).await?;
+            let from = lifecycle.parts.registry.get(&from.id).await?;
+            lifecycle.fork_locked(from, checkpoint, name).await
+        });
+        forking.await.map_err(|_| LifecycleError::Broken("forking a task"))?
+    }
+
+    async fn fork_locked(
+        &self,
+        from: Task,
+        checkpoint: Option<String>,
+        name: Option<TaskName>,
+    ) -> Result<Task, LifecycleError> {
         if let Some(Folder::Bind { path, .. }) = &from.sandbox.folder {
             return Err(LifecycleError::UsersOwnFolder { path: path.clone() });
         }
@@ -39,10 +60,13 @@ impl Lifecycle {
         self.check_limits(from.sandbox.limits)?;
         self.parts.images.check(&from.sandbox.image).await?;
         let checkpoint = if let Some(checkpoint) = checkpoint {
-            self.parts.registry.checkpoint(&from.id, checkpoint).await?
+            self.parts.registry.checkpoint(&from.id, &checkpoint).await?
         } else {
+            self.finish_restoration(&from.id).await?;
             let take = TakeCheckpoint::default();
-            self.checkpoint_because(from.id.as_str(), take, CheckpointCause::Fork.into()).await?.0
+            let taken = self.take_still(&from, take, CheckpointCause::Fork.into()).await?;
+            self.retain_some(&from.id).await;
+            taken.0
         };
         let mut sandbox = from.sandbox;
         sandbox.forked_from = Some(ForkedFrom { task: from.id, checkpoint: checkpoint.id });
@@ -83,10 +107,7 @@ impl Lifecycle {
         };
         // With whatever somebody had made who died.
         let beside = folder.path().join("forked");
-        match fs::remove_dir_all(&beside) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.map_err(failed("remove", &beside))?,
-        }
+        self.parts.folders.throw_away(&beside)?;
         fs::create_dir(&beside).map_err(failed("make", &beside))?;
         let (workspace, memory) = (beside.join(WORKSPACE), beside.join(MEMORY));
         let (old, new) = (branch_name(&from.task), branch_name(&task.id));
@@ -109,7 +130,9 @@ impl Lifecycle {
             tracing::warn!(task = %task.id, "its repository is such that its branch keeps its name");
         }
         fs::rename(&workspace, folder.workspace()).map_err(failed("move", &workspace))?;
-        Ok(fs::remove_dir_all(&beside).map_err(failed("remove", &beside))?)
+        self.parts.folders.throw_away(&beside)?;
+        self.empty_trash().await;
+        Ok(())
     }
 
     /// The forks whose files are not there yet, since whoever made them died.
@@ -124,7 +147,7 @@ impl Lifecycle {
     /// Makes the files of the forks that need a task's checkpoint, or any of its, which is about to go.
     ///
     /// # Errors
-    /// When that cannot be done, or somebody else is at it.
+    /// When that cannot be done, or somebody else is at it for long.
     pub(crate) async fn make_forks_of(
         &self,
         task: &TaskId,
@@ -136,14 +159,16 @@ impl Lifecycle {
                 continue;
             }
             let made = async {
-                let Some(_lock) = self.parts.folders.try_lock(&fork)? else { return Ok(false) };
-                let waiting = self.parts.registry.get(&fork).await?;
-                Box::pin(self.prepare(&waiting, None)).await.map(|()| true)
+                let _lock = self.parts.folders.lock(&fork).await?;
+                match self.parts.registry.get(&fork).await {
+                    Err(RegistryError::NotFound { .. }) => Ok(()),
+                    waiting => Box::pin(self.prepare(&waiting?, None)).await,
+                }
             };
-            let source = match made.await {
-                Ok(true) => continue,
-                Ok(false) => None,
-                Err(error) => Some(Box::new(error)),
+            let source = match tokio::time::timeout(WAIT, made).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => Some(Box::new(error)),
+                Err(_) => None,
             };
             let checkpoint = from.checkpoint;
             needed = needed.and(Err(LifecycleError::NeededByFork { fork, checkpoint, source }));

@@ -70,8 +70,7 @@ impl TaskFolders {
     /// # Errors
     /// When it cannot be moved.
     pub fn discard_restoring(&self, task: &TaskId) -> Result<(), StorageError> {
-        let folder = self.restoring(task);
-        trash::discard(&folder, &self.trash()).map_err(io_error("move away", folder))
+        self.throw_away(&self.restoring(task))
     }
 
     /// Waits until nobody else works on the task, in this process or another.
@@ -108,6 +107,14 @@ impl TaskFolders {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes any folder of a task's away, whatever is in it. [`Self::empty_trash`] removes it.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn throw_away(&self, folder: &Path) -> Result<(), StorageError> {
+        trash::discard(folder, &self.trash()).map_err(io_error("move away", folder))
     }
 
     /// Removes the files of all discarded folders, and says how much that freed.

@@ -240,8 +240,8 @@ pub trait Registry: EventLog + JobQueue {
         pinned: bool,
     ) -> Result<bool, RegistryError>;
 
-    /// Removes a checkpoint. False when it is not there, or is held and nobody asked for it or misses its
-    /// files.
+    /// Removes a checkpoint. False when it is not there; or when it is held, or a fork to come is made from
+    /// it, and nobody asked for that or misses its files.
     async fn forget_checkpoint(
         &self,
         task: &TaskId,

@@ -382,10 +382,12 @@ fn what_a_fork_is_to_be_made_from_stays_until_it_is_made() {
     assert_eq!(ids(&home)[0], checkpoint);
     // Whoever removes it has the files made first.
     let remove = ["checkpoint", "remove", "a task", &checkpoint, "--force"];
-    fs::write(fork.join("forked"), "in the way").unwrap();
+    let packs = home.path().join("checkpoints/packs");
+    fs::rename(&packs, home.user().join("away")).unwrap();
     assert_eq!(refused(&home, &remove, 4), "checkpoint.needed");
     assert_eq!(ids(&home).len(), 2);
-    fs::remove_file(fork.join("forked")).unwrap();
+    let _made = fs::remove_dir_all(&packs);
+    fs::rename(home.user().join("away"), &packs).unwrap();
     json(&home, &remove);
     assert!(fork.join("workspace/.git").exists() && !fork.join("forked").exists());
     fs::remove_dir_all(fork.join("workspace")).unwrap();

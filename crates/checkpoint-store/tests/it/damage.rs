@@ -214,3 +214,55 @@ fn what_cannot_be_read_back_is_not_replaced() {
         assert_eq!(describe(&place.restore(&now)), before);
     }
 }
+
+#[test]
+fn all_that_is_damaged_is_found_at_once() {
+    let place = Place::new();
+    fs::create_dir(place.tree().join("folder")).unwrap();
+    for number in 0..20 {
+        let folder = if number % 2 == 0 { "" } else { "folder/" };
+        fs::write(place.tree().join(format!("{folder}{number}")), noise(number)).unwrap();
+    }
+    place.take();
+    for number in 0..20 {
+        assert_eq!(damage(&place, &noise(number)), 1);
+    }
+    assert_eq!(whole(&place), 0);
+    place.take();
+    assert_eq!(whole(&place), 2);
+}
+
+// R23: giving room back makes nothing worse, also where only the index knows what is in a pack.
+#[test]
+fn what_is_in_a_pack_whose_own_list_is_damaged_stays_and_is_kept_again() {
+    let place = Place::new();
+    for number in 0..40 {
+        fs::write(place.tree().join(format!("{number}")), noise(number)).unwrap();
+        place.take();
+    }
+    assert!(place.path("home/checkpoints/index").exists());
+    let pack = packs(&place).remove(3);
+    let length = fs::read(&pack).unwrap().len();
+    flip(&pack, length - 20);
+    let verified = place.store.verify(None).unwrap();
+    assert_eq!(verified.whole.len(), 40);
+    let [Finding::File(StoreError::Damaged { path, .. })] = &verified.findings[..] else {
+        panic!("{:?}", verified.findings)
+    };
+    assert_eq!(path, &pack);
+    // Room is given back beside it.
+    let first = place.store.list(&Place::task()).unwrap().remove(0);
+    place.store.forget_one(&Place::task(), &first.id).unwrap();
+    let collected = place.store.collect(std::time::Duration::from_secs(10)).unwrap().unwrap();
+    assert!(collected.packs_removed > 30, "{collected:?}");
+    assert_eq!(whole(&place), 39);
+    // It is not relied upon any more: who has the content keeps it again, and all is whole without it.
+    place.take();
+    assert_eq!(whole(&place), 40);
+    let gone = place.path("gone");
+    fs::rename(&pack, &gone).unwrap();
+    let lost = 40 - whole(&place);
+    assert!(lost <= 1, "{lost} lack the folder that only it has");
+    fs::rename(&gone, &pack).unwrap();
+    assert_eq!(whole(&place), 40);
+}

@@ -487,10 +487,9 @@ mod tests {
             told.version = task.version;
             prop_assert_eq!(&told, &task);
             prop_assert!(Task::replayed(&TaskId::parse("t").unwrap(), &events[1..]).is_none());
-            // Whichever of them an older state has seen, and whatever the clock did meanwhile.
+            // Whichever of them an older state has seen.
             let mut older = older;
             older.metadata = serde_json::from_str(r#"{"a":"b"}"#).unwrap();
-            older.updated_at = Timestamp::from_millis(1_000_000);
             let metadata = older.metadata.clone();
             let mut recalled = older.recalled(&events);
             prop_assert_eq!(recalled.metadata, metadata);
@@ -518,6 +517,18 @@ mod tests {
             .collect();
         assert_eq!(failed.clone().recalled(&events), failed);
         assert_eq!(failed.clone().recalled(&[]), failed);
+        // Also where it once was as it is again.
+        let pending = failed.restored(restored(), at(4)).after;
+        let started =
+            [TaskEvent::Started, TaskEvent::Attached { agent: "an-agent".parse().unwrap() }];
+        let mut cut = events;
+        for (payload, n) in started.into_iter().zip(2..) {
+            let subject = Subject::Task { task: pending.id.clone(), task_seq: n };
+            let id = EventId::parse(format!("e{n}")).unwrap();
+            cut.push(Event { seq: Seq(n), id, subject, at: at(2), payload: payload.into() });
+        }
+        assert_eq!(pending.clone().recalled(&cut), pending);
+        assert_eq!(pending.clone().brought_up(&cut), pending);
     }
 
     #[test]

@@ -18,17 +18,19 @@ impl Task {
         Some(task)
     }
 
-    /// The task as it became since this older state of it was written down, by all of its events. What
-    /// no event has is as it was then.
+    /// The task as it became since this older state of it was written down, by its log from the first event
+    /// on, which may end before that. What no event has is as it was then. Clocks decide only where the
+    /// log does not tell of the state.
     #[must_use]
-    pub fn recalled(mut self, events: &[Event]) -> Self {
+    pub fn recalled(self, events: &[Event]) -> Self {
         if let Some((mut told, others)) = Self::begun(&self.id, events) {
             let mut is_told_of = told.is_as(&self);
             for event in others {
                 told.follow(event);
                 is_told_of = is_told_of || told.is_as(&self);
             }
-            if is_told_of {
+            let reaches = events.last().is_some_and(|last| last.at >= self.updated_at);
+            if is_told_of && (reaches || told.is_as(&self)) {
                 told.version = told.version.max(self.version);
                 told.metadata = self.metadata;
                 told.sandbox.certificates = self.sandbox.certificates;
@@ -38,7 +40,13 @@ impl Task {
                 return told;
             }
         }
-        // The log ends before this, or does not begin where the task did.
+        self.brought_up(events)
+    }
+
+    /// The task with those of the events that came behind this state of it, by the clock: for whoever has
+    /// only a part of its log.
+    #[must_use]
+    pub fn brought_up(mut self, events: &[Event]) -> Self {
         let since = self.updated_at;
         for event in events.iter().filter(|event| event.at > since) {
             self.follow(event);

@@ -86,6 +86,17 @@ fn a_repository_without_a_place_for_the_branch_stays_as_it_is() {
     assert_eq!(repository.git(&["symbolic-ref", "--short", "HEAD"]), "task/one");
 }
 
+#[test]
+fn a_branch_that_is_another_name_of_one_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (repository, commit) = working_copy(&folder);
+    repository.git(&["branch", "real"]);
+    repository.git(&["symbolic-ref", "refs/heads/task/one", "refs/heads/real"]);
+    assert!(!rename_branch(repository.path(), "task/one", "task/two").unwrap());
+    assert_eq!(repository.git(&["rev-parse", "HEAD"]), commit);
+    assert_eq!(repository.git(&["rev-parse", "task/one"]), commit);
+}
+
 // R97: nothing outside of the working copy is written to, or read.
 #[test]
 fn links_lead_nowhere() {

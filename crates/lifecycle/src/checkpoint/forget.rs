@@ -21,10 +21,12 @@ impl Lifecycle {
     ) -> Result<Checkpoint, LifecycleError> {
         let task = self.resolve(reference).await?;
         // Not while it is restored, or one is taken.
-        let _lock = self.parts.folders.lock(&task.id).await?;
+        let lock = self.parts.folders.lock(&task.id).await?;
         let found = self.parts.registry.checkpoint(&task.id, checkpoint).await?;
         self.make_forks_of(&task.id, Some(&found.id)).await?;
         self.parts.registry.forget_checkpoint(&task.id, &found.id, Forgotten::Asked).await?;
+        // The janitor may need it now.
+        drop(lock);
         self.follow(&task.id).await;
         Ok(found)
     }

@@ -131,7 +131,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    async fn empty_trash(&self) {
+    pub(crate) async fn empty_trash(&self) {
         if let Err(error) = self.parts.folders.empty_trash().await {
             let cause = armor_core::error::chain(&error);
             tracing::warn!(cause, "what was replaced stays in the trash for now");
@@ -212,7 +212,9 @@ impl Lifecycle {
             fs::create_dir_all(&work)?;
             // Beside its place, so that nobody ever reads half of it.
             let new = work.join("restoration.new");
-            fs::write(&new, serde_json::to_vec(note)?)?;
+            let mut file = fs::File::create(&new)?;
+            io::Write::write_all(&mut file, &serde_json::to_vec(note)?)?;
+            file.sync_all()?;
             fs::rename(new, work.join(NOTE))
         };
         written().map_err(|source| self.cannot_restore(task, source))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use armor_checkpoint_store::Collected;
 use armor_core::checkpoint::{Checkpoint, Forgotten};
-use armor_core::id::{CheckpointId, TaskId};
+use armor_core::id::TaskId;
 use armor_core::retention::by_worth;
 
 use crate::{Lifecycle, LifecycleError};
@@ -57,7 +57,8 @@ impl Lifecycle {
         &self,
     ) -> Result<Vec<(Checkpoint, Forgotten)>, LifecycleError> {
         let all = self.parts.registry.checkpoints(None).await?;
-        let awaited = self.awaited().await?;
+        let awaited = self.parts.registry.forks_to_come().await?.into_iter();
+        let awaited: BTreeSet<_> = awaited.map(|(_, from)| from.checkpoint).collect();
         let mut forgotten = Vec::new();
         for (_, of_task) in by_task(all.iter().map(|one| (one.clone(), ())).collect()) {
             let of_task: Vec<_> = of_task.into_iter().map(|(one, ())| one).collect();
@@ -78,23 +79,12 @@ impl Lifecycle {
         Ok(forgotten)
     }
 
-    /// The checkpoints of which forks are to be made: those whose files are not there yet.
-    async fn awaited(&self) -> Result<BTreeSet<CheckpointId>, LifecycleError> {
-        let awaited = self.forks_without_files().await?.into_iter();
-        Ok(awaited.map(|(_, from)| from.checkpoint).collect())
-    }
-
     /// Removes the checkpoints of a task that the settings do not keep. That they stay is no failure of
     /// who took another one.
-    pub(super) async fn retain_some(&self, task: &TaskId) {
+    pub(crate) async fn retain_some(&self, task: &TaskId) {
         let forgetting = async {
             let all = self.parts.registry.checkpoints(Some(task)).await?;
-            let goes = self.settings.checkpoint.retention().goes(&all);
-            if goes.is_empty() {
-                return Ok(());
-            }
-            let awaited = self.awaited().await?;
-            for goes in goes.into_iter().filter(|one| !awaited.contains(&one.id)) {
+            for goes in self.settings.checkpoint.retention().goes(&all) {
                 let registry = &self.parts.registry;
                 registry.forget_checkpoint(task, &goes.id, Forgotten::Retention).await?;
             }

@@ -77,7 +77,7 @@ impl Lifecycle {
 
     /// The same for whoever holds the task's lock, in a sandbox that stands still where that is wanted.
     /// None goes for it.
-    pub(super) async fn take_still(
+    pub(crate) async fn take_still(
         &self,
         task: &Task,
         take: TakeCheckpoint,

@@ -110,14 +110,15 @@ impl Lifecycle {
     }
 
     async fn task_from(&self, examined: &Examined, from: RecoverySource) -> Option<Task> {
-        let Layers { state, events, newest, .. } = &examined.layers;
+        let layers = &examined.layers;
+        let Layers { state, events, newest, .. } = layers;
         match from {
             RecoverySource::Database => None,
             RecoverySource::State => state.clone(),
-            RecoverySource::StateAndAudit => Some(state.clone()?.recalled(events)),
+            RecoverySource::StateAndAudit => Some(recalled(state.clone()?, layers)),
             RecoverySource::Checkpoint => {
                 let kept: Task = serde_json::from_value(newest.as_ref()?.state.clone()).ok()?;
-                Some(kept.recalled(events))
+                Some(recalled(kept, layers))
             }
             RecoverySource::Audit => {
                 let mut task = Task::replayed(&examined.task, events)?;
@@ -132,6 +133,11 @@ impl Lifecycle {
             }
         }
     }
+}
+
+/// An older state, brought up by the log.
+fn recalled(older: Task, Layers { events, is_log_whole, .. }: &Layers) -> Task {
+    if *is_log_whole { older.recalled(events) } else { older.brought_up(events) }
 }
 
 /// The executions that events tell of. Who watched those without an end is not known; it is dead.

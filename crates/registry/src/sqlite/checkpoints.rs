@@ -137,7 +137,11 @@ pub(super) async fn forget(
     cause: Forgotten,
 ) -> Result<bool, RegistryError> {
     let unless_held = match cause {
-        Forgotten::Retention | Forgotten::Size => " AND pinned = 0 AND name IS NULL",
+        Forgotten::Retention | Forgotten::Size => {
+            " AND pinned = 0 AND name IS NULL AND NOT EXISTS (
+                 SELECT 1 FROM tasks WHERE status = 'pending'
+                     AND sandbox ->> '$.forked_from.checkpoint' = checkpoints.id)"
+        }
         Forgotten::Asked | Forgotten::Lost => "",
     };
     let sql = format!("DELETE FROM checkpoints WHERE task_id = ? AND id = ?{unless_held}");

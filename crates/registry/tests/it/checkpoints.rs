@@ -151,9 +151,15 @@ async fn forks_are_known_until_somebody_works_in_them() {
     let (plain, mut fork) = (home.task("t"), home.task("u"));
     let from = ForkedFrom { task: plain.id.clone(), checkpoint: "cp".parse().unwrap() };
     fork.sandbox.forked_from = Some(from.clone());
+    let task = plain.clone();
     registry.bulk_insert(&[plain, fork.clone()]).await.unwrap();
     assert_eq!(registry.forks_to_come().await.unwrap(), [(fork.id.clone(), from)]);
+    let made_from = checkpoint(&home, &task, "cp", None);
+    registry.add_checkpoint(&made_from).await.unwrap();
+    let forget = async |cause| registry.forget_checkpoint(&task.id, &made_from.id, cause).await;
+    assert!(!forget(Forgotten::Retention).await.unwrap(), "it is awaited");
     let running = fork.attach("an-agent".parse().unwrap(), home.clock.now()).unwrap();
     registry.commit(&running).await.unwrap();
     assert!(registry.forks_to_come().await.unwrap().is_empty());
+    assert!(forget(Forgotten::Retention).await.unwrap());
 }
