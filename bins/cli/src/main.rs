@@ -5,6 +5,7 @@ mod console;
 mod parser;
 mod report;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,10 +119,11 @@ async fn interrupted(cancelled: &CancellationToken) {
 
 fn log_to_stderr(environment: &Environment) {
     let wanted = environment.get(Environment::LOG).unwrap_or("warn");
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse_lossy(wanted))
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    // With colours, unless NO_COLOR is set, only where somebody sees them.
+    if std::io::stderr().is_terminal() { log.init() } else { log.with_ansi(false).init() }
 }
 
 /// The exit code as the operating system takes it.

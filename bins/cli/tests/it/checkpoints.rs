@@ -358,6 +358,12 @@ fn a_checkpoint_whose_manifest_is_gone_holds_up_no_limit_to_the_size() {
     json(&home, &["checkpoint", "prune", "--set", "checkpoint.size_limit_mib=3"]);
     assert!(ids(&home).contains(&all[3]) && !ids(&home).contains(&all[0]), "{:?}", ids(&home));
     assert!(stored(&home) < 3 << 20);
+
+    // R72: what is logged has no colours but on a terminal.
+    let folder = fs::read_dir(home.path().join("checkpoints/manifests")).unwrap().next().unwrap();
+    fs::write(folder.unwrap().path().join("damaged.json"), "{}").unwrap();
+    let said = armor(&home, &["checkpoint", "prune"]);
+    assert!(said.err.contains("WARN") && !said.err.contains('\u{1b}'), "{said:?}");
 }
 
 // R24, R96: a kill between a fork's row and its files.

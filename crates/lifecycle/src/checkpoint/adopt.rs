@@ -64,7 +64,7 @@ impl Lifecycle {
                 }
                 added => added?,
             }
-            tracing::warn!(%task, checkpoint = %manifest.id, "it was taken, and nobody noted that");
+            tracing::info!(%task, checkpoint = %manifest.id, "it was there, and nobody knew");
             adopted += 1;
         }
         Ok(adopted)
