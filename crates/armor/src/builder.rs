@@ -308,6 +308,7 @@ impl Armor {
         }
         self.consumers.stop(STOP_LIMIT).await;
         self.workers.stop(STOP_LIMIT).await;
+        self.lifecycle().bus().stop();
         self.registry.close().await;
     }
 }

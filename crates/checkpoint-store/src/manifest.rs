@@ -299,6 +299,8 @@ pub(crate) fn of_task(
                 path,
                 reason: "it is the manifest of another checkpoint".to_owned(),
             }),
+            // It was forgotten meanwhile.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => damaged.push(error),
         }
     }

@@ -26,6 +26,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Bus {
     log: Arc<dyn EventLog>,
     sender: broadcast::Sender<Arc<Event>>,
+    stopped: CancellationToken,
     _stop_feeding: DropGuard,
 }
 
@@ -65,10 +66,20 @@ impl Bus {
         let stopped = CancellationToken::new();
         // Before the end is read, so that nothing falls in between.
         let commits = log.commits();
-        let feed = Feed { seen: log.head().await?, log: log.clone(), sender: sender.clone() };
+        let feed = Feed {
+            seen: log.head().await?,
+            log: log.clone(),
+            sender: sender.clone(),
+            stopped: stopped.clone(),
+        };
         let until = stopped.clone();
         tokio::spawn(async move { until.run_until_cancelled(feed.run(commits)).await });
-        Ok(Self { log, sender, _stop_feeding: stopped.drop_guard() })
+        Ok(Self { log, sender, _stop_feeding: stopped.clone().drop_guard(), stopped })
+    }
+
+    /// Reads the log no more, which is about to be closed. Subscribers hear nothing further.
+    pub fn stop(&self) {
+        self.stopped.cancel();
     }
 
     /// Subscribes to the events that match, from now on.
@@ -100,6 +111,7 @@ struct Feed {
     sender: broadcast::Sender<Arc<Event>>,
     /// The newest event that was handed on.
     seen: Seq,
+    stopped: CancellationToken,
 }
 
 impl Feed {
@@ -142,6 +154,8 @@ impl Feed {
                         }
                     }
                 }
+                // It was asked while the log was closed.
+                Err(_) if self.stopped.is_cancelled() => return,
                 Err(error) => {
                     let cause = armor_core::error::chain(&error);
                     tracing::error!(cause, "the event bus could not read the log");

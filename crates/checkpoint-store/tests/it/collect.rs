@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use armor_checkpoint_store::{Manifest, Store, StoreError};
@@ -102,37 +102,49 @@ fn many_short_packs_become_few() {
 #[test]
 fn checkpoints_that_are_taken_meanwhile_are_whole() {
     let place = Place::new();
-    let is_over = AtomicBool::new(false);
-    let collected = std::thread::scope(|scope| {
-        let collecting = scope.spawn(|| {
-            let mut collected = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                collected += u32::from(place.store.collect(WAIT).unwrap().is_some());
+    let (is_over, collected, kept) =
+        (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let taking = |writer: u64| {
+        // Until room was given back beside it, more than once.
+        for round in 0.. {
+            if round >= 25 && collected.load(Ordering::Relaxed) > 1 {
+                break;
             }
-            collected
-        });
-        let taking = (0..3).map(|writer| {
-            let place = &place;
-            scope.spawn(move || {
-                for round in 0..25 {
-                    // What the others have just forgotten is used again.
-                    let content = noise(round % 3, 200_000);
-                    fs::write(place.tree().join(format!("file-{writer}")), content).unwrap();
-                    let manifest = place.take();
-                    if round % 4 != 0 {
-                        forget(place, &manifest);
-                    }
-                }
-            })
-        });
-        for taking in taking.collect::<Vec<_>>() {
-            taking.join().unwrap();
+            assert!(round < 5_000, "room is never given back");
+            // What the others have just forgotten is used again.
+            let content = noise(round % 3, 200_000);
+            fs::write(place.tree().join(format!("file-{writer}")), content).unwrap();
+            let manifest = place.take();
+            if round % 4 == 0 && round < 25 {
+                kept.fetch_add(1, Ordering::Relaxed);
+            } else {
+                forget(&place, &manifest);
+            }
+            // What others forget meanwhile is no damage.
+            if round % 8 == 0 {
+                let findings = place.store.verify(None).unwrap().findings;
+                assert!(findings.is_empty(), "{findings:?}");
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        let collecting = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                if place.store.collect(WAIT).unwrap().is_some() {
+                    collected.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let writers: Vec<_> = (0..3).map(|writer| scope.spawn(move || taking(writer))).collect();
+        let taken: Vec<_> = writers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        // Also when one of them failed.
         is_over.store(true, Ordering::Relaxed);
-        collecting.join().unwrap()
+        collecting.join().unwrap();
+        for taken in taken {
+            taken.unwrap();
+        }
     });
-    assert!(collected > 1, "{collected}");
-    assert_whole(&place, 21);
+    assert_whole(&place, kept.into_inner());
 }
 
 #[test]
