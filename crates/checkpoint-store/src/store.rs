@@ -111,7 +111,7 @@ impl Store {
         roots: &[Root<'_>],
         rules: &Rules,
     ) -> Result<Manifest, StoreError> {
-        self.take_all(draft, roots, rules, None)
+        self.or_due(self.take_all(draft, roots, rules, None))
     }
 
     /// Takes the checkpoint of trees that are about to become those of another one ([`Self::replace`]).
@@ -127,7 +127,7 @@ impl Store {
         rules: &Rules,
         wanted: &Manifest,
     ) -> Result<Manifest, StoreError> {
-        self.take_all(draft, roots, rules, Some(wanted))
+        self.or_due(self.take_all(draft, roots, rules, Some(wanted)))
     }
 
     /// What a checkpoint would have and leave out. Nothing is written, and no content is read.
@@ -146,20 +146,6 @@ impl Store {
         wanted: Option<&Manifest>,
     ) -> Result<Manifest, StoreError> {
         let _lock = StoreLock::shared(&self.root)?;
-        let taken = self.take_locked(draft, roots, rules, wanted);
-        if taken.is_err() {
-            due::note(&self.root);
-        }
-        taken
-    }
-
-    fn take_locked(
-        &self,
-        draft: Draft,
-        roots: &[Root<'_>],
-        rules: &Rules,
-        wanted: Option<&Manifest>,
-    ) -> Result<Manifest, StoreError> {
         let befores = match wanted {
             Some(wanted) => self.befores(wanted, roots)?,
             None => roots.iter().map(|_| None).collect(),
@@ -183,6 +169,11 @@ impl Store {
             }
         }
         Ok(manifest)
+    }
+
+    /// What was begun and did not come to be may have left something.
+    fn or_due<T>(&self, begun: Result<T, StoreError>) -> Result<T, StoreError> {
+        begun.inspect_err(|_| due::note(&self.root))
     }
 
     /// What a checkpoint has of each tree. One that it does not have will stay.
@@ -423,7 +414,7 @@ impl Store {
             manifest::save(&self.root, &manifest)?;
             Ok(manifest)
         };
-        importing().inspect_err(|_| due::note(&self.root))
+        self.or_due(importing())
     }
 
     /// Reads back all checkpoints of a task, or of all tasks, and says which are whole. Content that is
