@@ -158,6 +158,7 @@ impl Copies {
 
 /// The packs as they are, and which are to go.
 struct Heaps {
+    there: BTreeSet<PackId>,
     /// With how long they are.
     going: BTreeMap<PackId, u64>,
     /// The chunks in them that are needed and are nowhere else: where each is.
@@ -168,7 +169,8 @@ impl Heaps {
     fn of(root: &Path, chunks: &Chunks, needed: &Needed) -> Result<Self, StoreError> {
         let folder = packs(root);
         let mut lists = Vec::new();
-        for id in index::names(&folder)? {
+        let there = index::names(&folder)?;
+        for id in there.iter().copied() {
             let path = pack::file(&folder, &id);
             let length = fs::metadata(&path).map_err(io_error("look at", &path))?.len();
             // One that is damaged stays: nobody knows what is in it.
@@ -200,7 +202,7 @@ impl Heaps {
                 }
             }
         }
-        Ok(Self { going, saved })
+        Ok(Self { there, going, saved })
     }
 
     /// Copies what is needed to new packs, as long as there is room for that.
@@ -216,8 +218,9 @@ impl Heaps {
                 Ok(Saved { going, copies, is_last: false })
             }
             Err(error) => {
-                // They take room, and nothing may go for them.
-                for pack in &copies.packs {
+                // They take room, and nothing may go for them. Whoever reads one of them meanwhile
+                // reads what it is a copy of. One that was there before is none.
+                for pack in copies.packs.difference(&self.there) {
                     remove(&pack::file(&packs(root), pack))?;
                 }
                 Err(error)
@@ -352,6 +355,7 @@ mod tests {
         let at = |pack: &str| (id(pack), Place { offset: 0, stored: 1, raw: 1 });
         let names = ["a", "b", "c", "d"];
         let heaps = Heaps {
+            there: BTreeSet::new(),
             going: names.map(|name| (id(name), 1)).into(),
             saved: [
                 (id("in a"), vec![at("a")]),

@@ -14,7 +14,8 @@ use crate::write;
 const DUE: &str = "due";
 const BEGUN: &str = "due.begun";
 
-/// Notes it, also behind what was removed: who gives room back may not have seen that. That this fails, as on a disk that is full, is no failure of what was done.
+/// Notes it, also behind what was removed: who gives room back may not have seen that. That this fails,
+/// as on a disk that is full, is no failure of what was done.
 pub(crate) fn note(root: &Path) {
     if let Err(error) = fs::write(root.join(DUE), "") {
         tracing::warn!(%error, "room is not given back by itself");

@@ -1,9 +1,10 @@
 //! Making a tree that is there another one, in its place: its root stays, since a sandbox has it
 //! mounted, and what is the same is not touched.
 //!
-//! What is kept of all that goes is read back, and what comes new is made beside the tree, and checked. Then a journal with all steps is written: from
-//! that moment on the tree becomes the other one, whoever dies, because [`finish`] does the steps again
-//! from the first. Before it, nothing of the tree has changed.
+//! What is kept of all that goes is read back, and what comes new is made beside the tree, and checked.
+//! Then a journal with all steps is written: from that moment on the tree becomes the other one, whoever
+//! dies, because [`finish`] does the steps again from the first. Before it, nothing of the tree has
+//! changed.
 
 use std::ffi::OsStr;
 use std::fs;
