@@ -30,16 +30,17 @@ pub(crate) struct Capture {
 const KINDS: [StreamKind; 2] = [StreamKind::Stdout, StreamKind::Stderr];
 
 impl Capture {
-    /// Takes the host's files, and makes what the command gets.
+    /// Takes the host's files, and makes what the command gets. Without an input that is `nothing`.
     pub(crate) fn begin(
         files: &Files,
         descriptors: &mut VecDeque<OwnedFd>,
+        nothing: &File,
     ) -> io::Result<(Self, Given)> {
         let missing = || io::Error::new(io::ErrorKind::InvalidInput, "a descriptor is missing");
         let mut next = || descriptors.pop_front().map(File::from).ok_or_else(missing);
         let output = OutputFiles { stdout: next()?, stderr: next()?, order: next()? };
         let end = next()?;
-        let stdin = if files.stdin { next()? } else { File::open("/dev/null")? };
+        let stdin = if files.stdin { next()? } else { nothing.try_clone()? };
         let (stdout, stdout_end) = pipe()?;
         let (stderr, stderr_end) = pipe()?;
         let capture = Self {

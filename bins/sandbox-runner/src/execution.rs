@@ -1,6 +1,7 @@
 //! One execution: its supervisor, its output or terminal, and what has become of it.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -72,18 +73,19 @@ enum Progress {
 
 impl Execution {
     /// Starts a supervisor, which starts the command, when so many processes have been killed because
-    /// memory ran out. Gives the host's end of a terminal, too.
+    /// memory ran out. What has no input reads `nothing`. Gives the host's end of a terminal, too.
     ///
     /// # Errors
     /// When descriptors are missing, or a limit of the system is reached.
     pub(crate) fn start(
         start: Start,
         descriptors: &mut VecDeque<OwnedFd>,
+        nothing: &File,
         memory_kills: u64,
     ) -> io::Result<(Self, Option<OwnedFd>)> {
         let (capture, given, host_end) = match &start.io {
             Io::Files(files) => {
-                let (capture, given) = Capture::begin(files, descriptors)?;
+                let (capture, given) = Capture::begin(files, descriptors, nothing)?;
                 (Some(capture), given, None)
             }
             Io::Terminal(size) => {

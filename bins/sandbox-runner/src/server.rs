@@ -49,6 +49,8 @@ struct Server {
     /// has accepted waits, also while no host is there.
     egress: Option<TcpListener>,
     signals: SignalFd,
+    /// `/dev/null`, which an image's storage takes its time to open.
+    nothing: File,
     /// Let go of when there is no descriptor left, to have one.
     spare: Option<File>,
     connections: BTreeMap<u64, Connection>,
@@ -94,12 +96,14 @@ impl Server {
         std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let nothing = File::open("/dev/null")?;
         let server = Self {
             epoll,
             listener,
             egress,
             signals,
-            spare: Some(File::open("/dev/null")?),
+            spare: Some(nothing.try_clone()?),
+            nothing,
             connections: BTreeMap::new(),
             executions: BTreeMap::new(),
             memory_kills: MemoryKills::open(),
@@ -233,7 +237,7 @@ impl Server {
     fn turn_away(&mut self) {
         self.spare = None;
         drop(self.listener.accept());
-        self.spare = File::open("/dev/null").ok();
+        self.spare = self.nothing.try_clone().ok();
     }
 
     fn hear_signals(&mut self) -> io::Result<()> {
@@ -359,7 +363,8 @@ impl Server {
                 if taken { "there is one of that name" } else { "the sandbox is stopping" };
             return connection.answer(&Answer::Refused { reason: reason.to_owned() });
         }
-        let started = Execution::start(start, &mut descriptors, self.memory_kills.so_far());
+        let kills = self.memory_kills.so_far();
+        let started = Execution::start(start, &mut descriptors, &self.nothing, kills);
         let (execution, host_end) = match started {
             Ok(started) => started,
             Err(error) => {

@@ -14,7 +14,6 @@ use armor_core::sandbox::{
     CommandEnd, CommandExit, CommandProgress, ExecRequest, OutputPlace, RuntimeError,
 };
 use armor_core::task::Task;
-use armor_persistence::output::OutputFiles;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -48,17 +47,7 @@ impl Run {
     ) -> Result<ExecutionReport, LifecycleError> {
         let registry = &self.lifecycle.parts.registry;
         let variables: Vec<String> = self.request.env.keys().cloned().collect();
-        let folder = self.folder();
-        let made = tokio::task::spawn_blocking(move || OutputFiles::create(&folder));
-        let begun = registry.begin_execution(&self.execution, &variables).await;
-        // Making files takes as long as the disk takes for the row. Where it fails, the runtime tries
-        // again, and tells of it.
-        drop(made.await);
-        if let Err(error) = begun {
-            // Nobody looks for the output of what never began. What stays goes with the task.
-            drop(std::fs::remove_dir_all(self.folder()));
-            return Err(error.into());
-        }
+        registry.begin_execution(&self.execution, &variables).await?;
 
         if let Some(live) = self.request.live.clone() {
             tokio::spawn(follow(self.folder(), progress.subscribe(), live));

@@ -18,12 +18,14 @@
 //! # }
 //! ```
 
+mod ahead;
 mod excerpt;
 mod replay;
 mod stream;
 mod writer;
 
+pub use ahead::make_ahead;
 pub use excerpt::{Excerpt, excerpt};
 pub use replay::replay;
-pub use stream::{OutputFiles, StreamKind, on_disk, stream_file};
+pub use stream::{OutputFiles, StreamKind, end_file, on_disk, stream_file};
 pub use writer::{OutputWriter, Written};

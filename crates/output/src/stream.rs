@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::ahead::take_ahead;
 use crate::writer::Written;
 use serde::{Deserialize, Serialize};
 
@@ -36,18 +37,24 @@ pub struct OutputFiles {
 }
 
 impl OutputFiles {
-    /// Makes the folder and the files, empty.
+    /// Makes the folder and the files, empty; out of [what was made ahead](crate::make_ahead), if
+    /// anything was.
     ///
     /// # Errors
     /// When one of them cannot be made.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        take_ahead(folder)?;
         Ok(Self {
             stdout: File::create(stream_file(folder, StreamKind::Stdout))?,
             stderr: File::create(stream_file(folder, StreamKind::Stderr))?,
             order: File::create(order_file(folder))?,
         })
     }
+}
+
+/// What a sandbox notes of a command's end, below an execution's folder.
+pub fn end_file(folder: &Path) -> PathBuf {
+    folder.join("end")
 }
 
 /// The file of a stream, below an execution's folder.

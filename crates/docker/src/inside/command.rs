@@ -12,7 +12,7 @@ use armor_core::sandbox::{
     CommandEnd, CommandExit, CommandProgress, ExecRequest, RuntimeError, Written,
 };
 use armor_core::time::Timestamp;
-use armor_output::{OutputFiles, on_disk};
+use armor_output::{OutputFiles, end_file, make_ahead, on_disk};
 use armor_runner::{
     Answer, Cause, Connection, End, Files, Io, NotStarted, Request, RunnerError, Start, input,
 };
@@ -21,8 +21,6 @@ use tokio::time::{sleep, timeout};
 use super::{Inside, unreachable};
 use crate::exec::engine_broke;
 
-/// The file of the end in an execution's folder.
-const END: &str = "end";
 /// What a runner may be late with a time limit before the engine ends the sandbox: for a tree of
 /// processes that is killed, and one who stopped the supervisor.
 const GRACE: Duration = Duration::from_secs(20);
@@ -56,6 +54,7 @@ impl Inside {
             asked.map_err(|error| unreachable("start a command", error))?;
             // The runner has its own now.
             drop(given);
+            make_next_ahead(folder);
             last_answer(&mut connection, progress).await
         };
         let told = timeout(request.limit + GRACE, told).await;
@@ -136,7 +135,7 @@ impl Given {
         let folder = &request.output.folder;
         Ok(Self {
             output: OutputFiles::create(folder)?,
-            end: File::create(folder.join(END))?,
+            end: File::create(end_file(folder))?,
             stdin: request.stdin.as_deref().map(input).transpose()?,
         })
     }
@@ -146,6 +145,16 @@ impl Given {
         let files = [stdout, stderr, order, &self.end];
         files.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
     }
+}
+
+/// While the command runs, nobody waits for the disk.
+fn make_next_ahead(folder: &Path) {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = make_ahead(&folder) {
+            tracing::debug!(%error, "no folder for the next execution");
+        }
+    });
 }
 
 fn start(request: &ExecRequest) -> Start {
@@ -188,7 +197,7 @@ pub(super) async fn last_answer(
 
 /// The end of a command as the sandbox noted it.
 pub(crate) fn noted_end(folder: &Path) -> Option<CommandEnd> {
-    let mut noted = File::open(folder.join(END)).ok()?;
+    let mut noted = File::open(end_file(folder)).ok()?;
     let answer = serde_json::from_reader(&mut noted).ok()?;
     let at = noted.metadata().and_then(|metadata| metadata.modified()).ok()?;
     let at = at.duration_since(std::time::UNIX_EPOCH).ok()?;
