@@ -103,7 +103,7 @@ impl Lifecycle {
 }
 
 async fn usage(folders: Vec<PathBuf>) -> Option<u64> {
-    tokio::task::spawn_blocking(move || disk::usage(folders)).await.ok()
+    tokio::task::spawn_blocking(move || disk::usage(&folders)).await.ok()
 }
 
 fn shares(figures: &SandboxFigures) -> Vec<Use> {
