@@ -20,6 +20,7 @@ mod inside;
 mod kernel;
 mod kill;
 mod labels;
+mod nameless;
 mod network;
 mod runtime;
 mod seccomp;

@@ -11,7 +11,7 @@ use crate::inside::{self, Inside, Outcome, RunnerFolders, is_ours};
 use crate::kernel::Confinement;
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::network::Reach;
-use crate::{attended, exec_terminal, kill, network, verify};
+use crate::{attended, exec_terminal, kill, nameless, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
     Belonging, CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName,
@@ -467,6 +467,22 @@ impl Runtime for DockerRuntime {
             memory_bytes: measured.memory_stats.map_or(0, in_use),
             cpu_nanos: cpu.and_then(|usage| usage.total_usage).unwrap_or(0),
             pids: measured.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
+        })
+    }
+
+    async fn nameless_bytes(
+        &self,
+        sandbox: &SandboxId,
+        beside: &Path,
+    ) -> Result<u64, RuntimeError> {
+        if !self.engine.features().await?.runs_here {
+            return Ok(0);
+        }
+        let (sandbox, beside) = (sandbox.clone(), beside.to_owned());
+        let looking = tokio::task::spawn_blocking(move || nameless::bytes(&sandbox, &beside));
+        looking.await.map_err(|error| RuntimeError::Engine {
+            action: "look for files without a name",
+            source: Box::new(error),
         })
     }
 

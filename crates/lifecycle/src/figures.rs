@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use armor_core::id::SandboxId;
 use armor_core::sandbox::{RuntimeError, Sandbox, SandboxState, SandboxStats};
 use armor_core::task::Task;
 use armor_registry::RegistryError;
@@ -14,6 +15,8 @@ use crate::{Lifecycle, LifecycleError};
 pub struct SandboxFigures {
     /// Whose it is.
     pub task: Task,
+    /// The runtime's name for it.
+    pub sandbox: SandboxId,
     /// Processor time, in thousandths of a core, over the time that was looked at.
     pub cpu_millis: u64,
     /// Memory in use, in bytes.
@@ -48,6 +51,7 @@ impl Lifecycle {
             let cpu_millis = used * 1000 / passed.as_nanos();
             figures.push(SandboxFigures {
                 task,
+                sandbox: sandbox.id.clone(),
                 cpu_millis: u64::try_from(cpu_millis).unwrap_or(u64::MAX),
                 memory_bytes: after.memory_bytes,
                 pids: after.pids,

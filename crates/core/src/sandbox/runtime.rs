@@ -422,6 +422,12 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// What a sandbox uses now.
     async fn stats(&self, sandbox: &SandboxId) -> Result<SandboxStats, RuntimeError>;
 
+    /// What files take of the disk, in bytes, that processes of a sandbox have open and that have no name
+    /// any more; 0 where the runtime cannot tell. `beside` is a folder on that disk. Not one of
+    /// [`Self::stats`], since it takes the longer the more is open.
+    async fn nameless_bytes(&self, sandbox: &SandboxId, beside: &Path)
+    -> Result<u64, RuntimeError>;
+
     /// Keeps the sandbox's own file system, without what is mounted into it, as an image.
     async fn snapshot(&self, sandbox: &SandboxId, image: &ImageName) -> Result<(), RuntimeError>;
 }

@@ -97,6 +97,21 @@ async fn engine_files_go_in_and_out_and_a_snapshot_and_figures_can_be_taken() {
     let stats = place.runtime.stats(&sandbox).await.unwrap();
     assert!(stats.memory_bytes > 0 && stats.pids >= 1, "{stats:?}");
 
+    // What is open without a name takes the disk's room, and what lies in memory does not.
+    let beside = &spec.mounts[0].source;
+    let nameless = async || place.runtime.nameless_bytes(&sandbox, beside).await.unwrap();
+    assert_eq!(nameless().await, 0);
+    let line = "for at in . /tmp; do exec 3>$at/gone; rm $at/gone; \
+                head -c 1048576 /dev/zero >&3; [ $at = . ] && exec 4>&3; done; \
+                echo made; sleep 1000";
+    let mut running = place.begin(&sandbox, place.request(&["/bin/sh", "-c", line]));
+    running.writes().await;
+    let bytes = nameless().await;
+    assert!((1 << 20..2 << 20).contains(&bytes), "{bytes}");
+    place.runtime.kill(&sandbox, &running.execution, spec.user).await.unwrap();
+    running.end().await.unwrap();
+    assert_eq!(nameless().await, 0);
+
     let name = format!("agentic-armor/test-snapshot:{}", place.home).parse().unwrap();
     place.runtime.snapshot(&sandbox, &name).await.unwrap();
     let docker = engine::docker();
