@@ -252,7 +252,7 @@ pub static KEYS: &[Key] = &[
         Integer(0, 1_073_741_824),
         "20480",
         UserOnly,
-        "What a task's workspace and memory may take of the disk, together; 0: as much as there is.",
+        "What a task's workspace, memory and kept output may take of the disk, together; 0: as much as there is.",
     ),
     key(
         "monitor.memory_percent",

@@ -14,7 +14,7 @@ pub enum Resource {
     Cpu,
     /// Processes and threads.
     Pids,
-    /// The host's disk, by workspace and memory together, in bytes.
+    /// The host's disk, by a task's files and the output that is kept of its commands, in bytes.
     Disk,
 }
 

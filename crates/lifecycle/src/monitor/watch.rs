@@ -2,35 +2,65 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use armor_core::event::SandboxEvent;
 use armor_core::id::TaskId;
 use armor_core::sandbox::{MonitorAction, Resource, Use};
 use armor_core::task::Task;
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::disk;
 use super::judge::History;
 use crate::{Lifecycle, LifecycleError, SandboxFigures};
 
-/// How often it is looked.
+/// How often it is looked, and over how long; so it is every ten seconds.
 const LOOK: Duration = Duration::from_secs(5);
-/// How much longer than measuring a disk takes nobody measures it again.
+/// How much longer than measuring a disk takes nobody measures it again, and how long at most.
 const REST: u32 = 20;
+const LONGEST_REST: Duration = Duration::from_mins(1);
+/// How long a look waits for disks to be measured. What takes longer is for the next one.
+const DISK_LIMIT: Duration = Duration::from_secs(2);
+/// How many disks are measured at a time, so that one with very many files does not hold up the others.
+const WALKERS: usize = 4;
+
+/// What is known of the sandboxes.
+#[derive(Debug)]
+struct Watch {
+    sandboxes: HashMap<TaskId, Watched>,
+    walkers: Arc<Semaphore>,
+}
 
 /// What is known of a sandbox.
 #[derive(Debug)]
 struct Watched {
     history: History,
-    /// When its disk may be measured again.
-    disk_due: Instant,
+    disk: Disk,
+}
+
+/// How far it is with measuring what a task takes of the disk.
+#[derive(Debug)]
+enum Disk {
+    /// It may be measured from then on.
+    Due(Instant),
+    /// It is being measured.
+    Walking(JoinHandle<Measured>),
+}
+
+#[derive(Debug)]
+struct Measured {
+    bytes: u64,
+    took: Duration,
 }
 
 impl Default for Watched {
     fn default() -> Self {
-        Self { history: History::default(), disk_due: Instant::now() }
+        Self { history: History::default(), disk: Disk::Due(Instant::now()) }
     }
 }
 
@@ -38,25 +68,29 @@ impl Lifecycle {
     /// Looks again and again what the home's sandboxes take of their shares, warns, and acts as the
     /// settings say, until it is told to stop.
     pub(crate) async fn keep_watching_shares(&self, stop: &CancellationToken) {
-        let mut watched = HashMap::new();
+        let walkers = Arc::new(Semaphore::new(WALKERS));
+        let mut watch = Watch { sandboxes: HashMap::new(), walkers };
         while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
-            if let Err(error) = self.look_at_shares(&mut watched).await {
+            if let Err(error) = self.look_at_shares(&mut watch).await {
                 let cause = armor_core::error::chain(&error);
                 tracing::warn!(cause, "what sandboxes take is not looked at");
             }
         }
     }
 
-    async fn look_at_shares(
-        &self,
-        watched: &mut HashMap<TaskId, Watched>,
-    ) -> Result<(), LifecycleError> {
+    async fn look_at_shares(&self, watch: &mut Watch) -> Result<(), LifecycleError> {
         let figures = self.figures(LOOK).await?;
-        watched.retain(|id, _| figures.iter().any(|one| one.task.id == *id));
+        let Watch { sandboxes, walkers } = watch;
+        sandboxes.retain(|id, _| figures.iter().any(|one| one.task.id == *id));
+        for one in &figures {
+            let known = sandboxes.entry(one.task.id.clone()).or_default();
+            self.begin_to_measure(one, known, walkers);
+        }
+        let until = Instant::now() + DISK_LIMIT;
         for one in figures {
-            let known = watched.entry(one.task.id.clone()).or_default();
+            let known = sandboxes.entry(one.task.id.clone()).or_default();
             let mut shares = shares(&one);
-            shares.extend(self.disk_share(&one.task, known).await);
+            shares.extend(self.disk_share(known, until).await);
             for share in shares {
                 let events = known.history.judge(share, &self.settings.monitor, self.now());
                 for event in events {
@@ -67,15 +101,41 @@ impl Lifecycle {
         Ok(())
     }
 
-    async fn disk_share(&self, task: &Task, known: &mut Watched) -> Option<Use> {
-        let limit = self.settings.monitor.disk_bytes()?;
-        if known.disk_due > Instant::now() {
-            return None;
+    /// Begins to measure what a task takes of the disk, unless somebody does or it is too early, or there
+    /// is no limit.
+    fn begin_to_measure(
+        &self,
+        figures: &SandboxFigures,
+        known: &mut Watched,
+        walkers: &Arc<Semaphore>,
+    ) {
+        let is_due = matches!(known.disk, Disk::Due(due) if due <= Instant::now());
+        if !is_due || self.settings.monitor.disk_bytes().is_none() {
+            return;
         }
-        let folder = self.folder(&task.id);
-        let began = Instant::now();
-        let used = usage(vec![folder.workspace(), folder.memory()]).await?;
-        known.disk_due = Instant::now() + began.elapsed() * REST;
+        let (parts, walkers, sandbox) =
+            (self.parts.clone(), walkers.clone(), figures.sandbox.clone());
+        let folder = self.folder(&figures.task.id);
+        known.disk = Disk::Walking(tokio::spawn(async move {
+            // Nobody ever closes it.
+            let _place = walkers.acquire_owned().await;
+            let began = Instant::now();
+            let folders = vec![folder.workspace(), folder.memory(), folder.executions()];
+            let named = usage(folders).await.unwrap_or(0);
+            // One that is gone has nothing open.
+            let nameless = parts.runtime.nameless_bytes(&sandbox, folder.path()).await.unwrap_or(0);
+            Measured { bytes: named.saturating_add(nameless), took: began.elapsed() }
+        }));
+    }
+
+    /// What a task takes of the disk, if that has been measured by then.
+    async fn disk_share(&self, known: &mut Watched, until: Instant) -> Option<Use> {
+        let limit = self.settings.monitor.disk_bytes()?;
+        let Disk::Walking(walk) = &mut known.disk else { return None };
+        let measured = timeout_at(until, walk).await.ok()?;
+        let took = measured.as_ref().map_or(LONGEST_REST, |measured| measured.took);
+        known.disk = Disk::Due(Instant::now() + took.saturating_mul(REST).min(LONGEST_REST));
+        let used = measured.ok()?.bytes;
         Some(Use { resource: Resource::Disk, used, limit })
     }
 
@@ -103,7 +163,11 @@ impl Lifecycle {
 }
 
 async fn usage(folders: Vec<PathBuf>) -> Option<u64> {
-    tokio::task::spawn_blocking(move || disk::usage(&folders)).await.ok()
+    let (tell, told) = oneshot::channel();
+    // A thread of its own: a process that ends does not wait for it.
+    let walker = thread::Builder::new().spawn(move || tell.send(disk::usage(&folders)));
+    drop(walker.ok()?);
+    told.await.ok()
 }
 
 fn shares(figures: &SandboxFigures) -> Vec<Use> {
