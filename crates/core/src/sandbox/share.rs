@@ -55,11 +55,26 @@ pub enum MonitorAction {
     Warn,
     /// Its processes stand still, until the next command.
     Pause,
-    /// Its processes are ended.
+    /// Its processes are ended, and how its commands ended is noted.
     Stop,
+    /// Its processes are killed at once.
+    Kill,
 }
 
 impl MonitorAction {
     /// Their names, as in the settings.
-    pub const NAMES: &'static [&'static str] = &["warn", "pause", "stop"];
+    pub const NAMES: &'static [&'static str] = &["warn", "pause", "stop", "kill"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_action_has_its_name_in_the_settings() {
+        use MonitorAction::{Kill, Pause, Stop, Warn};
+        let named: Vec<_> =
+            [Warn, Pause, Stop, Kill].map(|action| serde_json::json!(action)).into();
+        assert_eq!(named, MonitorAction::NAMES);
+    }
 }

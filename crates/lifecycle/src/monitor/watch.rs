@@ -28,6 +28,8 @@ const LONGEST_REST: Duration = Duration::from_mins(1);
 const DISK_LIMIT: Duration = Duration::from_secs(2);
 /// How many disks are measured at a time, so that one with very many files does not hold up the others.
 const WALKERS: usize = 4;
+/// How long a sandbox that is stopped has to end its commands and note how.
+const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// What is known of the sandboxes.
 #[derive(Debug)]
@@ -156,7 +158,8 @@ impl Lifecycle {
         match action {
             MonitorAction::Warn => {}
             MonitorAction::Pause => runtime.pause(&sandbox.id).await?,
-            MonitorAction::Stop => runtime.stop(&sandbox.id, Duration::ZERO).await?,
+            MonitorAction::Stop => runtime.stop(&sandbox.id, STOP_GRACE).await?,
+            MonitorAction::Kill => runtime.stop(&sandbox.id, Duration::ZERO).await?,
         }
         Ok(())
     }
