@@ -52,7 +52,7 @@ fn text(figures: &[SandboxFigures]) -> String {
         return "No sandbox runs.".to_owned();
     }
     let rows = figures.iter().map(|one| {
-        let limits = one.task.sandbox.limits;
+        let limits = one.limits;
         let mib = one.memory_bytes >> 20;
         [
             one.task.id.to_string(),

@@ -318,7 +318,7 @@ impl From<&SandboxFigures> for SandboxView {
             cpu_millis: figures.cpu_millis,
             memory_bytes: figures.memory_bytes,
             pids: figures.pids,
-            limits: LimitsView::from(figures.task.sandbox.limits),
+            limits: LimitsView::from(figures.limits),
         }
     }
 }

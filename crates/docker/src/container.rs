@@ -29,8 +29,6 @@ const SHM_BYTES: i64 = 64 << 20;
 pub(crate) struct Surroundings {
     /// Paths that the image declares as volumes.
     pub(crate) image_volumes: Vec<String>,
-    /// Processors that the engine has.
-    pub(crate) cpus: i64,
     /// How many processes of one user to ask for, if any number.
     pub(crate) user_processes: Option<i64>,
     /// The option that puts the profile of system calls in force.
@@ -121,7 +119,7 @@ fn host_config(home: &HomeId, spec: &SandboxSpec, surroundings: &Surroundings) -
         memory: Some(memory),
         // Memory and swap together: none beyond the memory.
         memory_swap: Some(memory),
-        nano_cpus: Some(nano_cpus(spec.limits, surroundings.cpus)),
+        nano_cpus: Some(nano_cpus(spec.limits)),
         ulimits: Some(ulimits(spec.limits, surroundings.user_processes)),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -155,9 +153,9 @@ pub(crate) fn memory_bytes(limits: Limits) -> i64 {
     i64::from(limits.memory_mib) << 20
 }
 
-/// Processor time in billionths of a core; the engine refuses more than it has.
-pub(crate) fn nano_cpus(limits: Limits, cpus: i64) -> i64 {
-    (i64::from(limits.cpu_millis) * 1_000_000).min(cpus.max(1) * 1_000_000_000)
+/// Processor time in billionths of a core.
+pub(crate) fn nano_cpus(limits: Limits) -> i64 {
+    i64::from(limits.cpu_millis) * 1_000_000
 }
 
 /// The host's resolver is of no use inside, and none of its business, unless the network is open.

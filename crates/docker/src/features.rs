@@ -1,7 +1,7 @@
 //! What an engine is and what it can, found out when it first answers. What sets the kinds of engines
 //! apart stands here, and nowhere else (R58).
 
-use armor_core::sandbox::UserIds;
+use armor_core::sandbox::{Capacity, UserIds};
 use bollard::models::{ContainerInspectResponse, SystemInfo, SystemVersion};
 use rustix::process::{Resource, getrlimit};
 use rustix::system::uname;
@@ -107,6 +107,15 @@ impl Features {
             platform: platform(info),
             users: Users::of(info),
             runs_here: runs_here(endpoint, family, info),
+        }
+    }
+
+    /// What there is to share out.
+    pub(crate) fn capacity(&self) -> Capacity {
+        let counted = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+        Capacity {
+            cpu_millis: counted(self.cpus.max(1).saturating_mul(1_000)),
+            memory_mib: self.memory.map(|bytes| counted(bytes >> 20)),
         }
     }
 

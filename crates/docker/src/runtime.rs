@@ -14,7 +14,7 @@ use crate::network::Reach;
 use crate::{attended, exec_terminal, kill, nameless, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
-    Belonging, CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName,
+    Belonging, Capacity, CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName,
     NetworkMode, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState,
     SandboxStats, Terminal, TerminalRequest, UserIds,
 };
@@ -67,7 +67,6 @@ impl DockerRuntime {
         let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
         Ok(Surroundings {
             image_volumes: volumes.into_iter().chain(engine.writable_path()).collect(),
-            cpus: engine.cpus,
             user_processes: engine.user_processes,
             seccomp: self.inside.seccomp().await?,
             runner: self.inside.mounts(&spec.task).await?,
@@ -168,6 +167,10 @@ impl Runtime for DockerRuntime {
         self.engine.probe(self.inside.is_possible().await?).await
     }
 
+    async fn capacity(&self) -> Result<Capacity, RuntimeError> {
+        Ok(self.engine.features().await?.capacity())
+    }
+
     async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
         if let Some(socket) = self.engine.endpoint().socket()
             && spec.mounts.iter().any(|mount| socket.starts_with(&mount.source))
@@ -177,13 +180,7 @@ impl Runtime for DockerRuntime {
                 next_step: "Use a workspace in which the engine's socket is not.",
             });
         }
-        let memory = self.engine.features().await?.memory;
-        if memory.is_some_and(|memory| container::memory_bytes(spec.limits) > memory) {
-            return Err(RuntimeError::Unsupported {
-                feature: "so much memory: its machine has less",
-                next_step: "Ask for less (`--memory-mib`), or lower sandbox.memory_mib in armor.toml.",
-            });
-        }
+        self.capacity().await?.check(spec.limits)?;
         let surroundings = self.surroundings(spec).await?;
         match spec.network {
             NetworkMode::None => {}

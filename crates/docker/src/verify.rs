@@ -61,10 +61,7 @@ pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Ve
         ("the limit on processes", host.pids_limit == Some(spec.limits.pids.into())),
         ("the limit on memory", host.memory == Some(memory_bytes(spec.limits))),
         ("the limit on swap", host.memory_swap == Some(memory_bytes(spec.limits))),
-        (
-            "the limit on processor time",
-            host.nano_cpus == Some(nano_cpus(spec.limits, engine.cpus)),
-        ),
+        ("the limit on processor time", host.nano_cpus == Some(nano_cpus(spec.limits))),
         (
             "the limit on open files",
             host.ulimits.iter().flatten().any(|limit| {
@@ -173,7 +170,7 @@ mod tests {
         runner: Option<RunnerMounts>,
     ) -> ContainerInspectResponse {
         let seccomp = SECCOMP.to_owned();
-        let surroundings = Surroundings { cpus: 4, seccomp, runner, ..Surroundings::default() };
+        let surroundings = Surroundings { seccomp, runner, ..Surroundings::default() };
         let body = container::body(home, spec, &surroundings);
         let mounts = body.host_config.iter().flat_map(|host| host.mounts.iter().flatten());
         let mounts = mounts.map(|mount| MountPoint {

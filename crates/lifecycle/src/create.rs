@@ -80,7 +80,7 @@ impl Lifecycle {
             network,
             rules: self.rules_for(network, &request.rules)?,
             certificates: self.certificates_for(network)?,
-            limits: self.check_limits(request.limits.unwrap_or(defaults.limits))?,
+            limits: self.limits_for(request.limits.unwrap_or(defaults.limits)).await?,
             folder,
             forked_from: None,
         };
@@ -133,14 +133,6 @@ impl Lifecycle {
             tracing::error!(task = %task.id, %undo, "a task that failed to be created stays");
         }
         Err(error)
-    }
-
-    /// Whether a sandbox can live with these limits, and the settings let a task have them.
-    pub(crate) fn check_limits(&self, limits: Limits) -> Result<Limits, LifecycleError> {
-        match limits.check()?.above(self.settings.most) {
-            None => Ok(limits),
-            Some((name, asked, most)) => Err(LifecycleError::LimitRefused { name, asked, most }),
-        }
     }
 
     /// Makes the task's row. Also when nobody waits for it any more, the task's lock is held until the

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use armor_core::id::SandboxId;
-use armor_core::sandbox::{RuntimeError, Sandbox, SandboxState, SandboxStats};
+use armor_core::sandbox::{Limits, RuntimeError, Sandbox, SandboxState, SandboxStats};
 use armor_core::task::Task;
 use armor_registry::RegistryError;
 use futures_util::future::join_all;
@@ -23,6 +23,8 @@ pub struct SandboxFigures {
     pub memory_bytes: u64,
     /// Processes and threads.
     pub pids: u64,
+    /// What it may use.
+    pub limits: Limits,
 }
 
 impl Lifecycle {
@@ -49,12 +51,14 @@ impl Lifecycle {
             };
             let used = u128::from(after.cpu_nanos.saturating_sub(before.cpu_nanos));
             let cpu_millis = used * 1000 / passed.as_nanos();
+            let limits = self.limits_in_force(task.sandbox.limits).await?;
             figures.push(SandboxFigures {
                 task,
                 sandbox: sandbox.id.clone(),
                 cpu_millis: u64::try_from(cpu_millis).unwrap_or(u64::MAX),
                 memory_bytes: after.memory_bytes,
                 pids: after.pids,
+                limits,
             });
         }
         Ok(figures)

@@ -57,7 +57,7 @@ impl Lifecycle {
             None => format!("{} (fork)", from.name).parse()?,
         };
         self.check_network(from.sandbox.network)?;
-        self.check_limits(from.sandbox.limits)?;
+        let limits = self.limits_for(from.sandbox.limits).await?;
         self.parts.images.check(&from.sandbox.image).await?;
         let checkpoint = if let Some(checkpoint) = checkpoint {
             self.parts.registry.checkpoint(&from.id, &checkpoint).await?
@@ -69,6 +69,7 @@ impl Lifecycle {
             taken.0
         };
         let mut sandbox = from.sandbox;
+        sandbox.limits = limits;
         sandbox.forked_from = Some(ForkedFrom { task: from.id, checkpoint: checkpoint.id });
         let repository = from.repository.map(|repository| RepositoryBase {
             path: repository.path,

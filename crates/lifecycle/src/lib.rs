@@ -29,6 +29,7 @@ mod house;
 mod instance;
 mod janitor;
 mod lifecycle;
+mod limits;
 mod monitor;
 mod network;
 mod orphans;

@@ -56,7 +56,7 @@ impl Lifecycle {
             // The engine looks for what is mounted anew.
             self.check_shared(&ingredients)?;
         }
-        let spec = self.spec(&task.id, &ingredients);
+        let spec = self.spec(&task.id, &ingredients).await?;
         self.parts.runtime.start(sandbox, &spec).await?;
         if task.status == TaskStatus::Pending {
             // It was made ahead, or by somebody who died before he could say so.
@@ -87,7 +87,7 @@ impl Lifecycle {
         self.prepare(task, None).await?;
         let ingredients = Ingredients::of_task(task);
         self.check_shared(&ingredients)?;
-        let spec = self.spec(&task.id, &ingredients);
+        let spec = self.spec(&task.id, &ingredients).await?;
         self.hand_over(&spec, &ingredients).await?;
         let sandbox = match self.parts.runtime.create(&spec).await {
             // The engine had it when the task was created, or whoever attached asked for it.
@@ -133,7 +133,12 @@ impl Lifecycle {
     }
 
     /// The sandbox of a task, made from this.
-    pub(crate) fn spec(&self, task: &TaskId, from: &Ingredients) -> SandboxSpec {
+    pub(crate) async fn spec(
+        &self,
+        task: &TaskId,
+        from: &Ingredients,
+    ) -> Result<SandboxSpec, LifecycleError> {
+        let limits = self.limits_in_force(from.limits).await?;
         let folder = self.folder(task);
         let mount =
             |source, target: &str, access| Mount { source, target: target.to_owned(), access };
@@ -149,14 +154,14 @@ impl Lifecycle {
         for (source, target) in shared {
             mounts.extend(source.clone().map(|source| mount(source, target, Access::ReadOnly)));
         }
-        SandboxSpec {
+        Ok(SandboxSpec {
             task: task.clone(),
             image: from.image.clone(),
             user: self.user_on(from.folder.as_ref()),
             mounts,
             network: from.network,
-            limits: from.limits,
-        }
+            limits,
+        })
     }
 
     /// The sandbox to run a command in: the one that was seen last, or found anew.

@@ -6,6 +6,7 @@ mod ends;
 mod engines;
 mod git;
 mod hooks;
+mod limits;
 mod monitor;
 mod orphans;
 mod pool;

@@ -1,5 +1,6 @@
 //! Sandboxes: what one is asked to be, and the runtime that makes it so.
 
+mod capacity;
 mod fields;
 mod orphan;
 mod runtime;
@@ -7,6 +8,7 @@ mod share;
 mod spec;
 mod terminal;
 
+pub use capacity::Capacity;
 pub use fields::{ImageName, InvalidSandboxField, Limits, NetworkMode};
 pub use orphan::{Belonging, OrphanCause};
 pub use runtime::{

@@ -16,7 +16,7 @@ use crate::error::{Code, Diagnostic};
 use crate::execution::ExecutionUsage;
 use crate::id::{ExecutionId, SandboxId, TaskId};
 use crate::sandbox::{
-    Belonging, ImageName, Pending, SandboxSpec, Terminal, TerminalRequest, UserIds,
+    Belonging, Capacity, ImageName, Pending, SandboxSpec, Terminal, TerminalRequest, UserIds,
 };
 use crate::time::Timestamp;
 
@@ -323,7 +323,10 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// Whether the runtime answers, and what it is.
     async fn probe(&self) -> Result<RuntimeInfo, RuntimeError>;
 
-    /// Makes a sandbox, not started. If the task has one already, that one is given back.
+    /// What its machine has, as it was when it was first asked.
+    async fn capacity(&self) -> Result<Capacity, RuntimeError>;
+
+    /// Makes a sandbox, not started; none that may use more than there is. If the task has one already, that one is given back.
     async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError>;
 
     /// Starts a sandbox and checks that all that `spec` asks for is in force.

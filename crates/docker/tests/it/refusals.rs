@@ -54,15 +54,19 @@ async fn engine_an_image_for_another_platform_is_refused() {
 }
 
 #[tokio::test]
-async fn engine_more_memory_than_there_is_is_refused_and_nothing_is_made() {
+async fn engine_more_than_there_is_is_refused_and_nothing_is_made() {
     require_engine!();
     let place = Place::new();
     let spec = place.spec(NetworkMode::None);
-    let limits = Limits { memory_mib: 4 << 20, ..spec.limits };
-    let spec = SandboxSpec { limits, ..spec };
-    let error = place.runtime.create(&spec).await.unwrap_err();
-    assert_eq!(error.code(), Code::EngineUnsupported, "{error}");
-    assert_eq!(place.runtime.find(&spec.task).await.unwrap(), None);
+    for limits in [
+        Limits { memory_mib: 4 << 20, ..spec.limits },
+        Limits { cpu_millis: 1 << 20, ..spec.limits },
+    ] {
+        let spec = SandboxSpec { limits, ..spec.clone() };
+        let error = place.runtime.create(&spec).await.unwrap_err();
+        assert_eq!(error.code(), Code::EngineUnsupported, "{error}");
+        assert_eq!(place.runtime.find(&spec.task).await.unwrap(), None);
+    }
 }
 
 /// Answers what an engine from before this program's time would.

@@ -174,7 +174,7 @@ async fn usage(folders: Vec<PathBuf>) -> Option<u64> {
 }
 
 fn shares(figures: &SandboxFigures) -> Vec<Use> {
-    let limits = figures.task.sandbox.limits;
+    let limits = figures.limits;
     vec![
         Use {
             resource: Resource::Memory,

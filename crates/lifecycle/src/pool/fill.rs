@@ -262,7 +262,7 @@ impl Lifecycle {
         self.check_shared(kind)?;
         self.parts.images.ensure(&kind.image, &Silent).await?;
         self.prepare_ahead(task, kind).await?;
-        let spec = self.spec(task, kind);
+        let spec = self.spec(task, kind).await?;
         self.hand_over(&spec, kind).await?;
         let sandbox = self.parts.runtime.create(&spec).await?;
         Ok(self.parts.runtime.start(&sandbox.id, &spec).await?)

@@ -1,0 +1,46 @@
+//! What sandboxes may use: as asked for, as the settings let them, and as there is.
+
+use std::time::Duration;
+
+use armor_core::sandbox::Limits;
+
+use crate::{Lifecycle, LifecycleError};
+
+/// How long is waited for an engine to say what it has while a task is created, for which nothing else may
+/// need it. It is asked again before a sandbox is made.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+impl Lifecycle {
+    /// The limits of a new task that is to have these, if a sandbox can live with them, the settings let it
+    /// have them, and the engine, if it answers, has as much.
+    ///
+    /// # Errors
+    /// When one of that is not so.
+    pub(crate) async fn limits_for(&self, asked: Limits) -> Result<Limits, LifecycleError> {
+        if let Some((name, asked, most)) = asked.check()?.above(self.settings.most) {
+            return Err(LifecycleError::LimitRefused { name, asked, most });
+        }
+        match tokio::time::timeout(ANSWER_LIMIT, self.parts.runtime.capacity()).await {
+            Ok(Ok(capacity)) => {
+                let limits = capacity.lower(asked, self.default_limits());
+                capacity.check(limits)?;
+                Ok(limits)
+            }
+            Ok(Err(error)) => {
+                let cause = armor_core::error::chain(&error);
+                tracing::debug!(cause, "what the engine has is not known yet");
+                Ok(asked)
+            }
+            Err(_) => Ok(asked),
+        }
+    }
+
+    /// The limits that are in force in the sandbox of a task with these.
+    ///
+    /// # Errors
+    /// When the runtime does not say what it has.
+    pub(crate) async fn limits_in_force(&self, asked: Limits) -> Result<Limits, LifecycleError> {
+        let capacity = self.parts.runtime.capacity().await?;
+        Ok(capacity.lower(asked, self.default_limits()))
+    }
+}
