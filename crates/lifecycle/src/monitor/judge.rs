@@ -12,6 +12,9 @@ use armor_core::time::Timestamp;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How far below a threshold it has to come before it is warned again, in hundredths of the share.
 const BACK: u32 = 5;
+/// Which part of the limit more of the disk is, for something to be done again: looking what to remove
+/// takes a little, since what commands say is kept.
+const MORE: u64 = 100;
 
 /// What was seen of one sandbox so far.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +45,8 @@ impl History {
         }
         let Some((since, done_at)) = self.above.get_mut(&share.resource) else { return events };
         let (is_due, action) = if share.resource == Resource::Disk {
-            let is_more = done_at.is_none_or(|before| share.used > before);
+            let is_more =
+                done_at.is_none_or(|before| share.used.saturating_sub(before) > share.limit / MORE);
             (share.is_above(100) && is_more, settings.disk_action)
         } else {
             let is_long = share.is_above(percent) && now.since(*since) >= PATIENCE;
@@ -56,6 +60,11 @@ impl History {
             events.push(SandboxEvent::ShareExceeded { share, action });
         }
         events
+    }
+
+    /// Forgets what ended with a sandbox's processes. What it takes of the disk did not.
+    pub(super) fn note_standstill(&mut self) {
+        self.above.retain(|resource, _| *resource == Resource::Disk);
     }
 }
 
@@ -106,13 +115,25 @@ mod tests {
         let mut seen = |used, second| names(&mut history, Resource::Disk, used, second);
         assert_eq!(seen(100, 0), ["high"]);
         assert_eq!(seen(101, 1), ["Stop"]);
-        assert_eq!(seen(102, 2), ["Stop"]);
-        assert_eq!(seen(102, 3), [""; 0]);
+        assert_eq!(seen(103, 2), ["Stop"]);
+        assert_eq!(seen(103, 3), [""; 0]);
+        // A little more is what looking around takes.
+        assert_eq!(seen(104, 3), [""; 0]);
         assert_eq!(seen(101, 4), [""; 0]);
-        assert_eq!(seen(103, 5), ["Stop"]);
+        assert_eq!(seen(105, 5), ["Stop"]);
         assert_eq!(seen(50, 6), [""; 0]);
         assert_eq!(seen(101, 7), ["high", "Stop"]);
         let mut history = History::default();
         assert_eq!(names(&mut history, Resource::Disk, 300, 0), ["high", "Stop"]);
+    }
+
+    #[test]
+    fn a_sandbox_that_was_stopped_and_runs_again_can_be_cleaned_up() {
+        let mut history = History::default();
+        assert_eq!(names(&mut history, Resource::Disk, 200, 0), ["high", "Stop"]);
+        assert_eq!(names(&mut history, Resource::Memory, 90, 0), ["high"]);
+        history.note_standstill();
+        assert_eq!(names(&mut history, Resource::Disk, 200, 100), [""; 0]);
+        assert_eq!(names(&mut history, Resource::Memory, 90, 100), ["high"]);
     }
 }

@@ -83,7 +83,14 @@ impl Lifecycle {
     async fn look_at_shares(&self, watch: &mut Watch) -> Result<(), LifecycleError> {
         let figures = self.figures(LOOK).await?;
         let Watch { sandboxes, walkers } = watch;
-        sandboxes.retain(|id, _| figures.iter().any(|one| one.task.id == *id));
+        let there = self.parts.runtime.list().await?;
+        sandboxes.retain(|id, known| {
+            let runs = figures.iter().any(|one| one.task.id == *id);
+            if !runs {
+                known.history.note_standstill();
+            }
+            runs || there.iter().any(|sandbox| sandbox.task == *id)
+        });
         for one in &figures {
             let known = sandboxes.entry(one.task.id.clone()).or_default();
             self.begin_to_measure(one, known, walkers);
