@@ -276,7 +276,8 @@ mod tests {
         thread::scope(|scope| {
             let moving = scope.spawn(|| {
                 let places = ["tree/a/b", "outside/b", "tree/other/b", "outside/away/b"];
-                let mut moves = places.iter().zip(places.iter().cycle().skip(1)).cycle();
+                let next = places.into_iter().cycle().skip(1);
+                let mut moves = places.into_iter().zip(next).cycle();
                 // It ends where it began.
                 while !stop.load(Ordering::Relaxed) {
                     for (from, to) in moves.by_ref().take(places.len()) {
