@@ -1,11 +1,18 @@
-//! What a case is.
+//! What a case is, and how it is run: as a command that says when it begins and when it has been tried
+//! to its end, so that one that never came to its attempt is not taken for one that was kept.
 
 use std::fmt;
 
 /// What a case prints when it succeeds.
 pub const REACHED: &str = "REACHED";
+/// What every case prints when it begins.
+pub(crate) const BEGUN: &str = "BEGUN";
+/// What it prints when it was tried to its end.
+pub(crate) const TRIED: &str = "TRIED";
+/// What it prints when a program that it needs is not there.
+pub(crate) const MISSING: &str = "MISSING";
 
-/// What a case tries to get at.
+/// What a case tries to get at, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     /// The kernel, by calls that ordinary programs do not need.
@@ -38,16 +45,27 @@ impl fmt::Display for Area {
 /// How it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// By a line for bash.
+    /// By lines for bash. Each is tried, whatever became of the one before; `exit` says that there is
+    /// nothing to try it on.
     Shell(&'static str),
-    /// By a program in Python, behind what makes system calls by their numbers.
+    /// By a program in Python, behind what makes system calls by their numbers. An exception that it
+    /// does not catch says that it could not be tried.
     Python(&'static str),
+}
+
+/// How a case ends that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It comes to its end and says so.
+    Told,
+    /// What keeps it may end it, too: the kernel or Armor kills it, or its time is over.
+    Killed,
 }
 
 /// One known way out.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What is tried to be done.
+    /// What is tried to be done. No two cases have the same name.
     pub name: &'static str,
     /// What it gets at.
     pub area: Area,
@@ -55,26 +73,37 @@ pub struct Case {
     pub attempt: Attempt,
     /// Whether it succeeds where nothing keeps it from that.
     pub can_succeed: bool,
+    /// How it ends where it is kept.
+    pub ending: Ending,
 }
 
 impl Case {
     /// A case that succeeds where nothing keeps it from that.
     pub(crate) const fn new(area: Area, name: &'static str, attempt: Attempt) -> Self {
-        Self { name, area, attempt, can_succeed: true }
+        Self { name, area, attempt, can_succeed: true, ending: Ending::Told }
     }
 
     /// The same for one whose success cannot be shown in a plain container on every machine: it needs
     /// what only Armor has, or what not every kernel and every engine's disk has.
     pub(crate) const fn ours(area: Area, name: &'static str, attempt: Attempt) -> Self {
-        Self { name, area, attempt, can_succeed: false }
+        Self { name, area, attempt, can_succeed: false, ending: Ending::Told }
+    }
+
+    /// The same for one that may be killed by what keeps it.
+    pub(crate) const fn or_killed(self) -> Self {
+        Self { ending: Ending::Killed, ..self }
     }
 
     /// As a command.
     pub(crate) fn argv(&self) -> Vec<String> {
         let words = match self.attempt {
-            Attempt::Shell(line) => ["/bin/bash".to_owned(), "-c".to_owned(), line.to_owned()],
+            Attempt::Shell(lines) => {
+                let lines = format!("{SHELL_PRELUDE}{lines}\nprintf '\\n{TRIED}\\n' >&9\n");
+                ["/bin/bash".to_owned(), "-c".to_owned(), lines]
+            }
             Attempt::Python(program) => {
-                let program = format!("{PRELUDE}\n{program}");
+                let program =
+                    format!("{PYTHON_PRELUDE}{program}\nprint('\\n{TRIED}', flush=True)\n");
                 ["python3".to_owned(), "-c".to_owned(), program]
             }
         };
@@ -82,9 +111,17 @@ impl Case {
     }
 }
 
+/// Says on standard output, wherever a line has led it, that it begins, and which program is missing: a
+/// shell goes on behind that. The shells that it starts say so, too.
+const SHELL_PRELUDE: &str = r#"exec 9>&1
+command_not_found_handle() { echo "MISSING $1" >&9; return 127; }
+export -f command_not_found_handle
+echo BEGUN >&9
+"#;
+
 /// System calls by number. One that the kernel looked into has been reached, whatever it answered:
 /// what refuses it does so before.
-const PRELUDE: &str = r#"
+const PYTHON_PRELUDE: &str = r#"
 import ctypes, errno, os, socket, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 KEPT = (errno.EPERM, errno.ENOSYS, errno.EACCES)
@@ -100,29 +137,5 @@ def attempt(number, *arguments):
         print("REACHED", result, errno.errorcode.get(error, error))
 def buffer(size):
     return ctypes.create_string_buffer(size)
+print("BEGUN", flush=True)
 "#;
-
-/// How a case went.
-#[derive(Debug, Clone)]
-pub struct Verdict {
-    /// Which.
-    pub case: Case,
-    /// What it wrote to standard output.
-    pub said: String,
-    /// What it wrote to standard error. That may show a case's own text.
-    pub complained: String,
-}
-
-impl Verdict {
-    /// Whether it succeeded.
-    pub fn has_reached(&self) -> bool {
-        self.said.contains(REACHED)
-    }
-
-    /// What it said, in one line.
-    pub fn in_short(&self) -> String {
-        let mut lines = self.complained.lines().chain(self.said.lines());
-        let line = lines.rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");
-        line.chars().filter(|c| !c.is_control()).take(70).collect()
-    }
-}

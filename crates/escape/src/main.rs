@@ -4,20 +4,20 @@
 
 use std::process::ExitCode;
 
-use armor_escape::run;
+use armor_escape::{Verdict, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let verdicts = run(|verdict| {
-        let outcome = if verdict.has_reached() { "REACHED" } else { "kept" };
-        let case = verdict.case;
-        println!("{:10} {:52} {outcome:8} {}", case.area, case.name, verdict.in_short());
+    let trials = run(|trial| {
+        let (case, verdict) = (trial.case, trial.verdict);
+        println!("{:10} {:62} {verdict:9} {}", case.area, case.name, trial.in_short());
     });
-    match verdicts.await {
-        Ok(verdicts) => {
-            let reached = verdicts.iter().filter(|verdict| verdict.has_reached()).count();
-            println!("{} cases, {reached} of them succeeded", verdicts.len());
-            ExitCode::from(u8::from(reached > 0))
+    match trials.await {
+        Ok(trials) => {
+            let count = |verdict| trials.iter().filter(|trial| trial.verdict == verdict).count();
+            let (reached, not_tried) = (count(Verdict::Reached), count(Verdict::NotTried));
+            println!("{} cases: {reached} succeeded, {not_tried} could not be tried", trials.len());
+            ExitCode::from(u8::from(reached + not_tried > 0))
         }
         Err(error) => {
             eprintln!("armor-escape: {error}");

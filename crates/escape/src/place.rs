@@ -1,121 +1,160 @@
 //! Where the cases are tried: tasks of a home of its own, as a person would create them.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use armor::task::Task;
-use armor::{Armor, CommandLine, CreateTask, Execute, Lifecycle, Silent};
+use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, Lifecycle, Silent};
 use armor_testkit::{Home, host_addresses};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Area, Case, Failure, REACHED, Verdict, all};
+use crate::services::{WELCOME, serve, serve_allowed};
+use crate::verdict::Ran;
+use crate::{Area, Case, Failure, REACHED, Trial, all};
 
-/// What the cases of [`Area::Resources`] try to get more of.
-const LIMITS: [(&str, &str); 5] = [
+/// What the cases of [`Area::Resources`] try to get more of, and what they need else.
+const SETTINGS: [(&str, &str); 6] = [
     ("sandbox.memory_mib", "384"),
     ("sandbox.cpu_millis", "500"),
     ("sandbox.pids", "200"),
     ("sandbox.open_files", "1024"),
     ("sandbox.tmp_mib", "64"),
+    // All that a case says is looked at.
+    ("execution.reply_kib", "1024"),
 ];
 
 /// The image with what the cases are written in.
 pub(crate) const IMAGE: &str = "agentic-armor/opencode-sandbox-developer:latest";
 
+/// How long a case may take. One that needs more was not tried to its end.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// Variables that cases have.
+pub(crate) type Variables = Vec<(String, String)>;
+
 /// Tries every case, and tells of each as it ends.
 ///
 /// # Errors
 /// When they cannot be tried: no engine, no image.
-pub async fn run(mut tell: impl FnMut(&Verdict)) -> Result<Vec<Verdict>, Failure> {
+pub async fn run(mut tell: impl FnMut(&Trial)) -> Result<Vec<Trial>, Failure> {
     let home = Home::new().with("ARMOR_SANDBOX_IMAGE", IMAGE);
     let mut builder = Armor::builder(home.environment());
-    for (key, value) in LIMITS {
+    for (key, value) in SETTINGS {
         builder = builder.set(key, value);
     }
     let armor = builder.open().await?;
-    let done = Box::pin(run_in(armor.lifecycle(), &mut tell)).await;
+    let mut suite = Suite {
+        lifecycle: armor.lifecycle(),
+        variables: Variables::new(),
+        tell: &mut tell,
+        trials: Vec::new(),
+    };
+    let done = Box::pin(suite.run()).await;
+    let trials = suite.trials;
     armor.close().await;
-    done
+    done.map(|()| trials)
 }
 
-async fn run_in(
-    lifecycle: &Lifecycle,
-    tell: &mut impl FnMut(&Verdict),
-) -> Result<Vec<Verdict>, Failure> {
-    let host = serve().await?;
-    let closed = attached(lifecycle, CreateTask::named("closed".parse()?)).await?;
-    let mut request = CreateTask::named("with a way out".parse()?);
-    request.network = Some("egress".parse()?);
-    // And one address, to see that the way out leads anywhere at all.
-    let open = format!("127.0.0.3:{}", host.port());
-    request.rules.allow = vec!["*:*".parse()?, open.parse()?];
-    let with_a_way_out = attached(lifecycle, request).await?;
-    let line = format!("curl -sS -m 20 http://{open}/");
-    let probe = Execute::new(CommandLine::Shell(line));
-    let id = with_a_way_out.id.as_str();
-    let probe = lifecycle.execute(id, probe, CancellationToken::new()).await?;
-    if !probe.stdout.text.contains(REACHED) {
-        return Err(
-            format!("the way out leads nowhere, which would prove nothing: {probe:?}").into()
-        );
-    }
-    let mut verdicts = Vec::new();
-    for case in all() {
-        let task = if case.area == Area::Egress { &with_a_way_out } else { &closed };
-        let verdict = attempt(lifecycle, task, case, host).await?;
-        tell(&verdict);
-        verdicts.push(verdict);
-    }
-    for task in [closed, with_a_way_out] {
-        lifecycle.delete(task.id.as_str(), true).await?;
-    }
-    Ok(verdicts)
+struct Suite<'a, T> {
+    lifecycle: &'a Lifecycle,
+    /// What the cases are told.
+    variables: Variables,
+    tell: &'a mut T,
+    trials: Vec<Trial>,
 }
 
-async fn attached(lifecycle: &Lifecycle, request: CreateTask) -> Result<Task, Failure> {
-    let task = lifecycle.create(request).await?;
-    Ok(lifecycle.attach(task.id.as_str(), "escapist".parse()?, &Silent).await?)
+impl<T: FnMut(&Trial)> Suite<'_, T> {
+    async fn run(&mut self) -> Result<(), Failure> {
+        self.variables.extend(host_variables(serve().await?.port())?);
+        Box::pin(self.run_in_sandboxes()).await
+    }
+
+    /// The cases that are tried on what a sandbox leads to, one behind the other in the same one.
+    async fn run_in_sandboxes(&mut self) -> Result<(), Failure> {
+        let allowed = serve_allowed().await?.to_string();
+        self.variables.push(("ALLOWED".to_owned(), allowed.clone()));
+        let closed = self.attached(on("none", "closed")?).await?;
+        for area in [Area::Kernel, Area::Files, Area::Processes, Area::Resources, Area::Network] {
+            self.run_area(area, &closed).await?;
+        }
+
+        let mut request = on("egress", "with-a-way-out")?;
+        // And one address, to see that the way out leads anywhere at all.
+        request.rules.allow = vec!["*:*".parse()?, allowed.parse()?];
+        request.rules.deny = vec!["*.denied.example".parse()?];
+        let with_a_way_out = self.attached(request).await?;
+        let line = format!("curl -sS -m 20 http://{allowed}/");
+        let probe = self.execute(&with_a_way_out, CommandLine::Shell(line)).await?;
+        if !probe.stdout.text.contains(WELCOME) {
+            return Err(
+                format!("the way out leads nowhere, which would prove nothing: {probe:?}").into()
+            );
+        }
+        self.run_area(Area::Egress, &with_a_way_out).await?;
+        for task in [closed, with_a_way_out] {
+            self.lifecycle.delete(task.id.as_str(), true).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_area(&mut self, area: Area, task: &Task) -> Result<(), Failure> {
+        for case in cases(area) {
+            let ran = self.attempt(task, &case).await?;
+            self.note(case, ran);
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, task: &Task, case: &Case) -> Result<Ran, Failure> {
+        let report = self.execute(task, CommandLine::Argv(case.argv())).await?;
+        // The sandbox is there for the next case, whatever this one did.
+        let alive = self.execute(task, CommandLine::Shell("echo alive".to_owned())).await?;
+        let mut said = report.stdout.text;
+        if alive.stdout.text != "alive\n" {
+            said = format!("{said}\n{REACHED}: the sandbox does not answer any more\n");
+        }
+        Ok(Ran {
+            said,
+            complained: report.stderr.text,
+            is_whole: !report.stdout.truncated,
+            exit_code: report.execution.end.and_then(|end| end.exit_code).map(i64::from),
+        })
+    }
+
+    fn note(&mut self, case: Case, ran: Ran) {
+        let trial = Trial::of(case, ran);
+        (self.tell)(&trial);
+        self.trials.push(trial);
+    }
+
+    async fn attached(&self, request: CreateTask) -> Result<Task, Failure> {
+        let task = self.lifecycle.create(request).await?;
+        Ok(self.lifecycle.attach(task.id.as_str(), "escapist".parse()?, &Silent).await?)
+    }
+
+    async fn execute(&self, task: &Task, command: CommandLine) -> Result<ExecutionReport, Failure> {
+        let env = self.variables.iter().cloned().collect();
+        let request = Execute { env, timeout: Some(LIMIT), ..Execute::new(command) };
+        let id = task.id.as_str();
+        Ok(self.lifecycle.execute(id, request, CancellationToken::new()).await?)
+    }
 }
 
-async fn attempt(
-    lifecycle: &Lifecycle,
-    task: &Task,
-    case: Case,
-    host: SocketAddr,
-) -> Result<Verdict, Failure> {
-    let mut request = Execute::new(CommandLine::Argv(case.argv()));
-    request.env = variables(host).into_iter().collect();
-    let report = lifecycle.execute(task.id.as_str(), request, CancellationToken::new()).await?;
-    // The sandbox is there for the next case, whatever this one did.
-    let alive = Execute::new(CommandLine::Shell("echo alive".to_owned()));
-    let alive = lifecycle.execute(task.id.as_str(), alive, CancellationToken::new()).await?;
-    let mut said = report.stdout.text;
-    if alive.stdout.text != "alive\n" {
-        said.push_str(REACHED);
-        said.push_str(": the sandbox does not answer any more\n");
-    }
-    Ok(Verdict { case, said, complained: report.stderr.text })
+fn cases(area: Area) -> impl Iterator<Item = Case> {
+    all().into_iter().filter(move |case| case.area == area)
+}
+
+fn on(network: &str, name: &str) -> Result<CreateTask, Failure> {
+    let mut request = CreateTask::named(name.parse()?);
+    request.network = Some(network.parse()?);
+    Ok(request)
 }
 
 /// What the cases are told of the host.
-pub(crate) fn variables(host: SocketAddr) -> [(String, String); 2] {
-    let addresses = host_addresses().join(" ");
-    [("HOST_PORT".to_owned(), host.port().to_string()), ("HOST_ADDRESSES".to_owned(), addresses)]
-}
-
-/// A service of the host that listens everywhere, and tells whoever connects that he has reached it.
-pub(crate) async fn serve() -> Result<SocketAddr, Failure> {
-    let listener = TcpListener::bind("0.0.0.0:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let body = format!("{REACHED} the host\n");
-            let length = body.len();
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
-            // Whoever has left already has reached it all the same, and has no use for that.
-            let _told = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    Ok(address)
+pub(crate) fn host_variables(port: u16) -> Result<Variables, Failure> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
+    Ok(vec![
+        ("HOST_PORT".to_owned(), port.to_string()),
+        ("HOST_ADDRESSES".to_owned(), host_addresses().join(" ")),
+        ("HOST_NAME".to_owned(), name.trim().to_owned()),
+    ])
 }

@@ -7,30 +7,31 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::StreamExt;
 
-use crate::place::{IMAGE, serve, variables};
-use crate::{Case, Failure, Verdict, all};
+use crate::place::{IMAGE, host_variables};
+use crate::services::serve;
+use crate::verdict::Ran;
+use crate::{Case, Failure, Trial, all};
 
 /// Tries every case that can succeed there in a container with all capabilities, the host's network,
 /// and no filter. What a case changes there is the container's, or is set to what it was.
 ///
 /// # Errors
 /// When there is no engine, or no image.
-pub async fn run_unconfined() -> Result<Vec<Verdict>, Failure> {
+pub async fn run_unconfined() -> Result<Vec<Trial>, Failure> {
     let docker = Docker::connect_with_defaults()?;
-    let host = serve().await?;
+    let variables = host_variables(serve().await?.port())?;
     let env: Vec<_> =
-        variables(host).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let mut verdicts = Vec::new();
+        variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut trials = Vec::new();
     for case in all().into_iter().filter(|case| case.can_succeed) {
         // One for each: some end all that is in it.
         let container = docker.create_container(None, body(&env)?).await?.id;
         let ended = attempt(&docker, &container, &case).await;
         let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         docker.remove_container(&container, Some(force)).await?;
-        let (said, complained) = ended?;
-        verdicts.push(Verdict { case, said, complained });
+        trials.push(Trial::of(case, ended?));
     }
-    Ok(verdicts)
+    Ok(trials)
 }
 
 /// The names of the capabilities, in the order of their numbers (capabilities(7)), without those that
@@ -75,11 +76,7 @@ fn body(env: &[String]) -> Result<ContainerCreateBody, Failure> {
     })
 }
 
-async fn attempt(
-    docker: &Docker,
-    container: &str,
-    case: &Case,
-) -> Result<(String, String), Failure> {
+async fn attempt(docker: &Docker, container: &str, case: &Case) -> Result<Ran, Failure> {
     docker.start_container(container, None).await?;
     let options = CreateExecOptions {
         attach_stdout: Some(true),
@@ -101,5 +98,6 @@ async fn attempt(
             other => said.push_str(&other.to_string()),
         }
     }
-    Ok((said, complained))
+    let exit_code = docker.inspect_exec(&exec).await?.exit_code;
+    Ok(Ran { said, complained, is_whole: true, exit_code })
 }

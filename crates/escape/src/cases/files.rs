@@ -1,6 +1,6 @@
 //! Files that are not the sandbox's.
 
-use crate::case::Attempt::Shell;
+use crate::case::Attempt::{Python, Shell};
 use crate::{Area, Case};
 
 const fn files(name: &'static str, line: &'static str) -> Case {
@@ -51,11 +51,14 @@ pub(super) const CASES: &[Case] = &[
     ),
     files(
         "become root by the system's own",
-        "test \"$(id -u)\" = 0 && echo REACHED; su -c 'echo REACHED' </dev/null; sudo -n echo REACHED",
+        "test \"$(id -u)\" = 0 && echo REACHED; su -c 'echo REACHED' </dev/null; command -v sudo && sudo -n echo REACHED",
     ),
-    files(
+    Case::new(
+        Area::Files,
         "a capability on a file",
-        "cp /bin/true /tmp/t && setcap cap_net_raw+ep /tmp/t && getcap /tmp/t | grep -q cap_net_raw && echo REACHED; python3 -c \"import os; os.setxattr('/tmp/t', 'security.capability', bytes.fromhex('0100000200200000000000000000000000000000')); print('REACHED')\"",
+        Python(
+            "import shutil\nshutil.copy('/bin/true', '/tmp/t')\ntry:\n    os.setxattr('/tmp/t', 'security.capability', bytes.fromhex('0100000200200000000000000000000000000000'))\n    print('REACHED')\nexcept OSError as error:\n    print('kept by', errno.errorcode[error.errno])",
+        ),
     ),
     ours(
         "a device of the host",

@@ -19,13 +19,15 @@ pub(super) const CASES: &[Case] = &[
         Shell(
             "ulimit -u unlimited 2>/dev/null; bomb() { bomb | bomb & }; (bomb) 2>/dev/null; for ((i = 0; i < 300; i++)); do set -- /proc/[0-9]*; test $# -gt 220 && echo REACHED $# && break; done; kill -9 -1",
         ),
-    ),
+    )
+    .or_killed(),
     resources(
         "more memory than there may be",
         Python(
             "held = []\nfor _ in range(12):\n    held.append(bytearray(os.urandom(1) * (64 << 20)))\nprint('REACHED', len(held) * 64, 'MiB')",
         ),
-    ),
+    )
+    .or_killed(),
     resources(
         "more memory than there may be, in /dev/shm",
         Shell(
@@ -56,5 +58,6 @@ pub(super) const CASES: &[Case] = &[
         Python(
             "import mmap\nheld = []\nfor _ in range(12):\n    f = os.memfd_create('x')\n    os.ftruncate(f, 64 << 20)\n    m = mmap.mmap(f, 64 << 20)\n    m.write(b'x' * (64 << 20))\n    held.append(m)\nprint('REACHED', len(held) * 64, 'MiB')",
         ),
-    ),
+    )
+    .or_killed(),
 ];
