@@ -27,6 +27,10 @@ pub enum Area {
     Network,
     /// The same from one with the network `egress`, which may reach every name and public address.
     Egress,
+    /// Other tasks and the host, from one with the network `internal`.
+    Internal,
+    /// Other tasks, from one with the network `open`.
+    Open,
 }
 
 impl fmt::Display for Area {
@@ -38,6 +42,8 @@ impl fmt::Display for Area {
             Self::Resources => "resources",
             Self::Network => "network",
             Self::Egress => "egress",
+            Self::Internal => "internal",
+            Self::Open => "open",
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod case;
 mod cases;
+mod neighbour;
 mod place;
 mod services;
 mod unconfined;

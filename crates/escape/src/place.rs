@@ -7,12 +7,13 @@ use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, Lifecycle,
 use armor_testkit::{Home, host_addresses};
 use tokio_util::sync::CancellationToken;
 
+use crate::neighbour::Neighbour;
 use crate::services::{WELCOME, serve, serve_allowed};
 use crate::verdict::Ran;
 use crate::{Area, Case, Failure, REACHED, Trial, all};
 
 /// What the cases of [`Area::Resources`] try to get more of, and what they need else.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("sandbox.memory_mib", "384"),
     ("sandbox.cpu_millis", "500"),
     ("sandbox.pids", "200"),
@@ -20,6 +21,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("sandbox.tmp_mib", "64"),
     // All that a case says is looked at.
     ("execution.reply_kib", "1024"),
+    ("network.modes", "none,internal,egress,open"),
 ];
 
 /// The image with what the cases are written in.
@@ -48,7 +50,7 @@ pub async fn run(mut tell: impl FnMut(&Trial)) -> Result<Vec<Trial>, Failure> {
         tell: &mut tell,
         trials: Vec::new(),
     };
-    let done = Box::pin(suite.run()).await;
+    let done = Box::pin(suite.run(&home)).await;
     let trials = suite.trials;
     armor.close().await;
     done.map(|()| trials)
@@ -63,19 +65,29 @@ struct Suite<'a, T> {
 }
 
 impl<T: FnMut(&Trial)> Suite<'_, T> {
-    async fn run(&mut self) -> Result<(), Failure> {
+    async fn run(&mut self, home: &Home) -> Result<(), Failure> {
         self.variables.extend(host_variables(serve().await?.port())?);
-        Box::pin(self.run_in_sandboxes()).await
+        Box::pin(self.run_in_sandboxes(home)).await
     }
 
     /// The cases that are tried on what a sandbox leads to, one behind the other in the same one.
-    async fn run_in_sandboxes(&mut self) -> Result<(), Failure> {
+    async fn run_in_sandboxes(&mut self, home: &Home) -> Result<(), Failure> {
         let allowed = serve_allowed().await?.to_string();
         self.variables.push(("ALLOWED".to_owned(), allowed.clone()));
+        let mut tasks = Vec::new();
+        let mut neighbours = Vec::new();
+        for network in ["internal", "open"] {
+            let task = self.attached(on(network, &format!("neighbour-{network}"))?).await?;
+            neighbours.push(Neighbour::listen(self.lifecycle, home, &task).await?);
+            tasks.push(task);
+        }
+        self.variables.extend(Neighbour::variables(&neighbours));
+
         let closed = self.attached(on("none", "closed")?).await?;
         for area in [Area::Kernel, Area::Files, Area::Processes, Area::Resources, Area::Network] {
             self.run_area(area, &closed).await?;
         }
+        tasks.push(closed);
 
         let mut request = on("egress", "with-a-way-out")?;
         // And one address, to see that the way out leads anywhere at all.
@@ -90,7 +102,14 @@ impl<T: FnMut(&Trial)> Suite<'_, T> {
             );
         }
         self.run_area(Area::Egress, &with_a_way_out).await?;
-        for task in [closed, with_a_way_out] {
+        tasks.push(with_a_way_out);
+
+        for (area, network) in [(Area::Internal, "internal"), (Area::Open, "open")] {
+            let task = self.attached(on(network, &format!("on-{network}"))?).await?;
+            self.run_area(area, &task).await?;
+            tasks.push(task);
+        }
+        for task in tasks {
             self.lifecycle.delete(task.id.as_str(), true).await?;
         }
         Ok(())

@@ -73,6 +73,12 @@ pub(super) const CASES: &[Case] = &[
     egress("a name that leads to the host, again and again (rebinding)", Python(REBOUND)),
     egress("data in names that are looked up (tunnelling)", Python(TUNNELLED)),
     egress(
+        "a port of another task through the proxy",
+        Shell(
+            "test -n \"$TASK_ADDRESSES\" || exit; for a in $TASK_ADDRESSES; do curl -sS -m 3 --noproxy '' http://$a:$TASK_PORT/; curl -sS -m 3 --noproxy '' -p http://$a:$TASK_PORT/; curl -sS -m 3 --noproxy '' -x socks5h://127.0.0.1:3128 http://$a:$TASK_PORT/; timeout 2 bash -c \"exec 3<>/dev/tcp/$a/$TASK_PORT && head -c 300 <&3\"; done",
+        ),
+    ),
+    egress(
         "a cloud's metadata through the proxy",
         Shell(
             "for a in 169.254.169.254 [::ffff:169.254.169.254] [fd00:ec2::254] 168.63.129.16 100.100.100.200; do curl -sS -m 3 --noproxy '' http://$a/ | grep -v '^armor:' | grep -q . && echo REACHED; done; curl -sS -m 3 http://metadata.google.internal/ | grep -v '^armor:' | grep -q . && echo REACHED",

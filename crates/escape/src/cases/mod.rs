@@ -2,8 +2,10 @@
 
 mod egress;
 mod files;
+mod internal;
 mod kernel;
 mod network;
+mod open;
 mod processes;
 mod resources;
 
@@ -11,6 +13,15 @@ use crate::Case;
 
 /// Every case there is.
 pub fn all() -> Vec<Case> {
-    [kernel::CASES, files::CASES, processes::CASES, resources::CASES, network::CASES, egress::CASES]
-        .concat()
+    [
+        kernel::CASES,
+        files::CASES,
+        processes::CASES,
+        resources::CASES,
+        network::CASES,
+        egress::CASES,
+        internal::CASES,
+        open::CASES,
+    ]
+    .concat()
 }
