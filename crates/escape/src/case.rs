@@ -31,6 +31,8 @@ pub enum Area {
     Internal,
     /// Other tasks, from one with the network `open`.
     Open,
+    /// More of the host's disk than the task may have.
+    Disk,
 }
 
 impl fmt::Display for Area {
@@ -44,6 +46,7 @@ impl fmt::Display for Area {
             Self::Egress => "egress",
             Self::Internal => "internal",
             Self::Open => "open",
+            Self::Disk => "disk",
         })
     }
 }

@@ -12,13 +12,14 @@ use crate::services::{WELCOME, serve, serve_allowed};
 use crate::verdict::Ran;
 use crate::{Area, Case, Failure, REACHED, Trial, all};
 
-/// What the cases of [`Area::Resources`] try to get more of, and what they need else.
-const SETTINGS: [(&str, &str); 7] = [
+/// What the cases of [`Area::Resources`] and [`Area::Disk`] try to get more of, and what they need else.
+const SETTINGS: [(&str, &str); 8] = [
     ("sandbox.memory_mib", "384"),
     ("sandbox.cpu_millis", "500"),
     ("sandbox.pids", "200"),
     ("sandbox.open_files", "1024"),
     ("sandbox.tmp_mib", "64"),
+    ("monitor.disk_mib", "64"),
     // All that a case says is looked at.
     ("execution.reply_kib", "1024"),
     ("network.modes", "none,internal,egress,open"),
@@ -67,7 +68,8 @@ struct Suite<'a, T> {
 impl<T: FnMut(&Trial)> Suite<'_, T> {
     async fn run(&mut self, home: &Home) -> Result<(), Failure> {
         self.variables.extend(host_variables(serve().await?.port())?);
-        Box::pin(self.run_in_sandboxes(home)).await
+        Box::pin(self.run_in_sandboxes(home)).await?;
+        Box::pin(self.run_on_disks()).await
     }
 
     /// The cases that are tried on what a sandbox leads to, one behind the other in the same one.
@@ -112,6 +114,25 @@ impl<T: FnMut(&Trial)> Suite<'_, T> {
         for task in tasks {
             self.lifecycle.delete(task.id.as_str(), true).await?;
         }
+        Ok(())
+    }
+
+    /// The cases that take of the disk what they can get, each with a task of its own, while that is
+    /// watched as `armor-mcp` does.
+    async fn run_on_disks(&mut self) -> Result<(), Failure> {
+        let stop = CancellationToken::new();
+        let (keeper, until) = (self.lifecycle.clone(), stop.clone());
+        let keeping = tokio::spawn(async move { keeper.keep_house(until).await });
+        // Also where a case cannot be tried.
+        let stopping = stop.drop_guard();
+        for case in cases(Area::Disk) {
+            let task = self.attached(on("none", "filling")?).await?;
+            let ran = self.attempt(&task, &case).await?;
+            self.lifecycle.delete(task.id.as_str(), true).await?;
+            self.note(case, ran);
+        }
+        drop(stopping);
+        keeping.await?;
         Ok(())
     }
 

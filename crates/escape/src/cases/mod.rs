@@ -1,5 +1,6 @@
 //! The cases, by what they get at.
 
+mod disk;
 mod egress;
 mod files;
 mod internal;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
         egress::CASES,
         internal::CASES,
         open::CASES,
+        disk::CASES,
     ]
     .concat()
 }
