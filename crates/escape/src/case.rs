@@ -33,6 +33,8 @@ pub enum Area {
     Open,
     /// More of the host's disk than the task may have.
     Disk,
+    /// The host's own readers of the task's files, by what they find there.
+    Host,
 }
 
 impl fmt::Display for Area {
@@ -47,6 +49,7 @@ impl fmt::Display for Area {
             Self::Internal => "internal",
             Self::Open => "open",
             Self::Disk => "disk",
+            Self::Host => "host",
         })
     }
 }

@@ -8,6 +8,8 @@
 
 mod case;
 mod cases;
+mod console;
+mod host;
 mod neighbour;
 mod place;
 mod services;

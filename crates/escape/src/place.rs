@@ -1,5 +1,6 @@
 //! Where the cases are tried: tasks of a home of its own, as a person would create them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use armor::task::Task;
@@ -7,6 +8,7 @@ use armor::{Armor, CommandLine, CreateTask, Execute, ExecutionReport, Lifecycle,
 use armor_testkit::{Home, host_addresses};
 use tokio_util::sync::CancellationToken;
 
+use crate::host::Host;
 use crate::neighbour::Neighbour;
 use crate::services::{WELCOME, serve, serve_allowed};
 use crate::verdict::Ran;
@@ -51,7 +53,7 @@ pub async fn run(mut tell: impl FnMut(&Trial)) -> Result<Vec<Trial>, Failure> {
         tell: &mut tell,
         trials: Vec::new(),
     };
-    let done = Box::pin(suite.run(&home)).await;
+    let done = Box::pin(suite.run(&armor, &home)).await;
     let trials = suite.trials;
     armor.close().await;
     done.map(|()| trials)
@@ -66,10 +68,11 @@ struct Suite<'a, T> {
 }
 
 impl<T: FnMut(&Trial)> Suite<'_, T> {
-    async fn run(&mut self, home: &Home) -> Result<(), Failure> {
+    async fn run(&mut self, armor: &Armor, home: &Home) -> Result<(), Failure> {
         self.variables.extend(host_variables(serve().await?.port())?);
         Box::pin(self.run_in_sandboxes(home)).await?;
-        Box::pin(self.run_on_disks()).await
+        Box::pin(self.run_on_disks()).await?;
+        Box::pin(self.run_before_the_host(armor, home)).await
     }
 
     /// The cases that are tried on what a sandbox leads to, one behind the other in the same one.
@@ -136,6 +139,22 @@ impl<T: FnMut(&Trial)> Suite<'_, T> {
         Ok(())
     }
 
+    /// The cases whose success is the host's own doing, each with a task of its own on a repository.
+    async fn run_before_the_host(&mut self, armor: &Armor, home: &Home) -> Result<(), Failure> {
+        let host = Host::new(armor.context().clone(), home)?;
+        self.variables.extend(host.variables());
+        let harmless = self.attached(on_repository(host.project(), "harmless")?).await?;
+        Box::pin(host.check(&harmless)).await?;
+        for case in cases(Area::Host) {
+            let task = self.attached(on_repository(host.project(), "tricky")?).await?;
+            let mut ran = self.attempt(&task, &case).await?;
+            let seen = Box::pin(host.read(&task)).await?;
+            ran.said.push_str(&seen.lines());
+            self.note(case, ran);
+        }
+        Ok(())
+    }
+
     async fn run_area(&mut self, area: Area, task: &Task) -> Result<(), Failure> {
         for case in cases(area) {
             let ran = self.attempt(task, &case).await?;
@@ -186,6 +205,12 @@ fn cases(area: Area) -> impl Iterator<Item = Case> {
 fn on(network: &str, name: &str) -> Result<CreateTask, Failure> {
     let mut request = CreateTask::named(name.parse()?);
     request.network = Some(network.parse()?);
+    Ok(request)
+}
+
+fn on_repository(repository: &Path, name: &str) -> Result<CreateTask, Failure> {
+    let mut request = CreateTask::named(name.parse()?);
+    request.workspace = Some(repository.to_owned());
     Ok(request)
 }
 

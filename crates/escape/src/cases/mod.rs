@@ -3,6 +3,7 @@
 mod disk;
 mod egress;
 mod files;
+mod host;
 mod internal;
 mod kernel;
 mod network;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Case> {
         internal::CASES,
         open::CASES,
         disk::CASES,
+        host::CASES,
     ]
     .concat()
 }
