@@ -1,6 +1,9 @@
-//! The escape suite, and the proof that it could find something (R97).
+//! The escape suite, the proof that it could find something (R97), and what is written of it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod other_user;
+mod security;
 
 use armor_escape::{Trial, Verdict, run, run_unconfined};
 use armor_testkit::require_engine;
