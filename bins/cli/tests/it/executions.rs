@@ -1,30 +1,19 @@
 //! Commands in the background, commands whose Armor was killed, and shells (R52, R71).
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use armor_testkit::{Home, require_engine};
 use serde_json::json;
 
-use crate::support::{armor, json, refused};
-
-const LONG: Duration = Duration::from_mins(1);
-
-/// A task with somebody attached, and where its sandbox's workspace is on the host.
-fn task(home: &Home) -> (String, PathBuf) {
-    let task = json(home, &["create-task", "t"])["task_id"].as_str().unwrap().to_owned();
-    assert_eq!(armor(home, &["exec", &task, "true"]).code, 0);
-    let workspace = home.path().join("tasks").join(&task).join("workspace");
-    (task, workspace)
-}
+use crate::support::{LONG, armor, json, refused, started_task};
 
 #[tokio::test]
 async fn engine_a_command_in_the_background_is_listed_followed_and_killed() {
     require_engine!();
     let home = Home::new();
-    let (task, workspace) = task(&home);
+    let (task, workspace) = started_task(&home, &[]);
     let line = "echo begun; until test -e go; do sleep 0.02; done; echo err >&2; echo end; exit 6";
     let begun = json(&home, &["exec", "--background", "--shell", &task, line]);
     assert_eq!(begun["status"], "running");
@@ -73,7 +62,7 @@ async fn engine_a_command_in_the_background_is_listed_followed_and_killed() {
 async fn engine_a_command_whose_armor_is_killed_is_there_with_its_output_and_its_exit_code() {
     require_engine!();
     let home = Home::new();
-    let (task, workspace) = task(&home);
+    let (task, workspace) = started_task(&home, &[]);
     let line = "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); [ $i = 100 ] && touch begun; done; exit 5";
     let mut watcher = home.command(env!("CARGO_BIN_EXE_armor"));
     watcher.args(["exec", "--shell", &task, line]).stdout(Stdio::null());
@@ -101,7 +90,7 @@ async fn engine_what_sandboxes_use_is_shown_beside_their_limits() {
     require_engine!();
     let home = Home::new();
     assert_eq!(json(&home, &["stats"]), json!([]));
-    let (task, workspace) = task(&home);
+    let (task, workspace) = started_task(&home, &[]);
     let line = "touch begun; while true; do :; done";
     json(&home, &["exec", "--background", "--shell", &task, line]);
     let begun = Instant::now();
@@ -128,7 +117,7 @@ async fn engine_what_sandboxes_use_is_shown_beside_their_limits() {
 async fn engine_a_shell_has_the_terminals_size_ctrl_c_and_ends_with_its_exit_code() {
     require_engine!();
     let home = Home::new();
-    let (task, _) = task(&home);
+    let (task, _) = started_task(&home, &[]);
     let shell = format!("stty cols 101 rows 33; {} shell {task}", env!("CARGO_BIN_EXE_armor"));
     let mut script = home.command("script");
     script.args(["--quiet", "--return", "--command", &shell, "/dev/null"]);

@@ -12,6 +12,7 @@ mod executions;
 mod help;
 mod jobs;
 mod network;
+mod output;
 mod prune;
 mod recover;
 mod settings;

@@ -1,14 +1,11 @@
 //! What a task with the network `egress` reaches, from its sandbox to what is written down (R54).
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use armor_testkit::{Home, require_engine};
 use serde_json::{Value, json};
 
-use crate::support::{armor, json, lines, refused, serve_files};
-
-const LONG: Duration = Duration::from_mins(1);
+use crate::support::{armor, json, lines, refused, serve_files, until};
 
 /// A home whose tasks ask for the network `egress` when they ask for none.
 fn home() -> Home {
@@ -33,14 +30,6 @@ fn carriers(home: &Home) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap();
     let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     pids.filter(|pid| carries(*pid)).collect()
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let give_up = Instant::now() + LONG;
-    while !is_so() {
-        assert!(Instant::now() < give_up, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Sums what the log says of a destination.

@@ -4,9 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use armor_testkit::Home;
 use serde_json::Value;
+
+/// How long something that is sure to come may take.
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// What a run of the program said, and how it ended.
 #[derive(Debug)]
@@ -31,6 +35,25 @@ pub(crate) fn armor(home: &Home, arguments: &[&str]) -> Said {
     let mut command = home.command(env!("CARGO_BIN_EXE_armor"));
     command.args(arguments).stdin(std::process::Stdio::null());
     command.output().unwrap().into()
+}
+
+/// Waits until something is so.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let give_up = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < give_up, "{what}");
+        // What is waited for needs the processor, too.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A task with somebody attached, and where its sandbox's workspace is on the host.
+pub(crate) fn started_task(home: &Home, arguments: &[&str]) -> (String, PathBuf) {
+    let task = json(home, &[&["create-task", "t"], arguments].concat());
+    let task = task["task_id"].as_str().unwrap().to_owned();
+    assert_eq!(armor(home, &["exec", &task, "true"]).code, 0);
+    let workspace = home.path().join("tasks").join(&task).join("workspace");
+    (task, workspace)
 }
 
 /// Runs the program with `--json`; it has to end well.
