@@ -1,13 +1,16 @@
 //! Commands in the background, commands whose Armor was killed, and shells (R52, R71).
 
-use std::io::Write;
-use std::process::Stdio;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use armor_testkit::{Home, require_engine};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{LONG, armor, json, refused, started_task};
+use crate::support::{LONG, armor, json, lines, refused, started_task, until};
 
 #[tokio::test]
 async fn engine_a_command_in_the_background_is_listed_followed_and_killed() {
@@ -86,6 +89,108 @@ async fn engine_a_command_whose_armor_is_killed_is_there_with_its_output_and_its
 
 // R52
 #[tokio::test]
+async fn engine_a_command_that_runs_out_of_memory_is_told_as_such() {
+    require_engine!();
+    let home = Home::new();
+    let (task, _) = started_task(&home, &["--memory-mib", "64"]);
+    let bomb = ["exec", &task, "tail", "/dev/zero"];
+    let said = armor(&home, &bomb);
+    assert_eq!((said.code, said.out.as_str()), (137, ""), "{said:?}");
+    let words = "the sandbox ran out of memory, and a process was killed [execution.out_of_memory]";
+    assert!(said.err.contains(&format!("{words}\n  next: ")), "{said:?}");
+    let said = armor(&home, &[&["--json"], bomb.as_slice()].concat());
+    let ended: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((said.code, &ended["exit_code"]), (137, &json!(137)), "{ended:#}");
+    assert_eq!(ended["usage"]["out_of_memory"], true, "{ended:#}");
+    assert_eq!(ended["problem"]["code"], "execution.out_of_memory", "{ended:#}");
+
+    // One that lost a process and ended well has no problem, but it did run out of memory; what comes
+    // later did not.
+    let goes_on = json(&home, &["exec", "--shell", &task, "tail /dev/zero; echo went on"]);
+    assert_eq!((&goes_on["exit_code"], &goes_on["stdout"]), (&json!(0), &json!("went on\n")));
+    assert_eq!(
+        (&goes_on["usage"]["out_of_memory"], &goes_on["problem"]),
+        (&json!(true), &Value::Null)
+    );
+    let alive = json(&home, &["exec", &task, "echo", "alive"]);
+    assert_eq!(
+        (&alive["usage"]["out_of_memory"], &alive["stdout"]),
+        (&json!(false), &json!("alive\n"))
+    );
+
+    // It is remembered: in the list and in the log.
+    let listed = json(&home, &["executions", "list", &task, "--limit", "4"]);
+    let listed: Vec<_> =
+        (0..4_usize).map(|at| listed[at]["usage"]["out_of_memory"].clone()).collect();
+    assert_eq!(listed, [json!(false), json!(true), json!(true), json!(true)]);
+    let events = lines(&home, &["events", &task, "--match", "execution:finished"]);
+    let logged: Vec<_> =
+        events.iter().rev().map(|event| event["data"]["usage"]["out_of_memory"].clone()).collect();
+    assert_eq!(logged[..4], listed);
+}
+
+/// A process that follows an execution, with what it shows.
+struct Follower {
+    program: Child,
+    shown: [PathBuf; 2],
+}
+
+impl Follower {
+    fn start(home: &Home, name: &str, task: &str, execution: &str) -> Self {
+        let shown = ["out", "err"].map(|stream| home.user().join(format!("{name}.{stream}")));
+        let [out, err] = shown.each_ref().map(|path| File::create(path).unwrap());
+        let mut program = home.command(env!("CARGO_BIN_EXE_armor"));
+        program.args(["executions", "logs", "--follow", task, execution]);
+        let program = program.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
+        Self { program, shown }
+    }
+
+    fn shown(&self) -> [String; 2] {
+        self.shown.each_ref().map(|path| std::fs::read_to_string(path).unwrap())
+    }
+
+    /// Its exit code, and all that it has shown.
+    fn end(mut self) -> (Option<i32>, [String; 2]) {
+        (self.program.wait().unwrap().code(), self.shown())
+    }
+}
+
+// R52
+#[tokio::test]
+async fn engine_all_who_follow_a_command_see_the_same_and_what_it_left_behind_is_kept() {
+    require_engine!();
+    let home = Home::new();
+    let (task, workspace) = started_task(&home, &[]);
+    let line = "(until test -e go; do sleep 0.02; done; echo late; echo late >&2) & i=0; while [ $i -lt 5000 ]; do echo $i; echo e$i >&2; i=$((i+1)); done; until test -e end; do sleep 0.02; done; echo end; exit 4";
+    let begun = json(&home, &["exec", "--background", "--shell", &task, line]);
+    let id = begun["execution_id"].as_str().unwrap();
+    let numbers = |before: &str| (0..5000).map(|n| format!("{before}{n}\n")).collect::<String>();
+    let (out, err) = (numbers("") + "end\n", numbers("e"));
+
+    let early = Follower::start(&home, "early", &task, id);
+    until("the early one shows nothing", || early.shown()[0].ends_with("4999\n"));
+    let late = Follower::start(&home, "late", &task, id);
+    until("the late one shows nothing", || late.shown()[0].ends_with("4999\n"));
+    std::fs::write(workspace.join("end"), "").unwrap();
+    for follower in [early, late] {
+        let (code, shown) = follower.end();
+        assert!(shown == [out.clone(), err.clone()], "{} bytes", shown[0].len());
+        assert_eq!(code, Some(4));
+    }
+
+    // They end with the command. What it left behind goes on, and is found with the rest.
+    std::fs::write(workspace.join("go"), "").unwrap();
+    let (out, err) = (out + "late\n", err + "late\n");
+    until("what was left behind is kept", || {
+        let logs = armor(&home, &["executions", "logs", &task, id]);
+        (logs.out.as_str(), logs.err.as_str()) == (out.as_str(), err.as_str())
+    });
+    let last = Follower::start(&home, "last", &task, id);
+    assert!(last.end() == (Some(4), [out, err]));
+}
+
+// R52
+#[tokio::test]
 async fn engine_what_sandboxes_use_is_shown_beside_their_limits() {
     require_engine!();
     let home = Home::new();
@@ -111,6 +216,35 @@ async fn engine_what_sandboxes_use_is_shown_beside_their_limits() {
     assert!(shown[0]["limits"]["memory_mib"].as_u64().unwrap() > 0, "{shown:#}");
     let table = armor(&home, &["stats"]);
     assert!(table.out.contains(&task) && table.out.contains("MiB"), "{table:?}");
+}
+
+// R52
+#[tokio::test]
+async fn engine_what_sandboxes_use_is_shown_again_and_again_until_ctrl_c() {
+    require_engine!();
+    let home = Home::new();
+    let (task, _) = started_task(&home, &[]);
+    let mut command = home.command(env!("CARGO_BIN_EXE_armor"));
+    command.args(["--json", "stats", "--follow"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut follower = command.spawn().unwrap();
+    let (sender, receiver) = mpsc::channel::<Value>();
+    let stdout = BufReader::new(follower.stdout.take().unwrap());
+    let reading = std::thread::spawn(move || {
+        for line in stdout.lines() {
+            // The test may have ended.
+            let _read = sender.send(serde_json::from_str(&line.unwrap()).unwrap());
+        }
+    });
+    for _ in 0..3 {
+        let round = receiver.recv_timeout(LONG).unwrap();
+        assert_eq!(round.as_array().unwrap().len(), 1, "{round:#}");
+        assert_eq!(round[0]["task_id"], task.as_str(), "{round:#}");
+        assert!(round[0]["memory_bytes"].as_u64().unwrap() > 0, "{round:#}");
+    }
+    let pid = follower.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    reading.join().unwrap();
 }
 
 #[tokio::test]
