@@ -3,25 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use armor_core::config::Durability;
 use armor_core::event::{Event, EventLog, Seq};
 use armor_core::execution::ExecutionStatus;
-use armor_core::id::{RandomIds, TaskId};
-use armor_core::time::SystemClock;
+use armor_core::id::TaskId;
 use armor_persistence::{TaskFolders, audit, state};
 use armor_registry::{EventQuery, Registry, SqliteRegistry};
 use armor_testkit::{Home, require_engine};
 use serde_json::json;
 
-use crate::support::client;
-
-async fn registry(home: &Home) -> SqliteRegistry {
-    let database = home.path().join("armor.db");
-    let ids = std::sync::Arc::new(RandomIds::default());
-    SqliteRegistry::open(&database, Durability::Full, std::sync::Arc::new(SystemClock), ids)
-        .await
-        .unwrap()
-}
+use crate::support::{client, registry};
 
 /// Waits until a file that a command makes is there.
 async fn appears(file: &Path) {

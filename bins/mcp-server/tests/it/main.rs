@@ -5,6 +5,7 @@
 mod bad_input;
 mod clients;
 mod killed;
+mod limits;
 mod load;
 mod many;
 mod metrics;
