@@ -40,6 +40,23 @@ async fn engine_what_cannot_become_a_task_is_refused_and_leaves_nothing() {
     create(json!({ "limits": { "pids": 1 } }), "argument.invalid").await;
     create(json!({ "limits": { "memory_mib": 8193 } }), "sandbox.refused").await;
     create(json!({ "limits": { "disk": 1 } }), "argument.unknown").await;
+    // Also where all else could be had.
+    let workspace = inside("project");
+    for limit in ["memory_mib", "cpu_millis", "pids", "open_files", "tmp_mib"] {
+        for value in [json!(0), json!(-1), json!(1_u64 << 32), json!(0.5), json!("much")] {
+            let arguments = json!({ "workspace": workspace, "limits": { limit: value } });
+            create(arguments, "argument.invalid").await;
+        }
+    }
+    for limit in ["disk_mib", "swap_mib"] {
+        let arguments = json!({ "workspace": workspace, "limits": { limit: 0 } });
+        create(arguments, "argument.unknown").await;
+    }
+    // What a task may reach is not for agents to say.
+    let allow = json!({ "workspace": workspace, "network": "egress", "allow": ["http://a"] });
+    create(allow, "argument.unknown").await;
+    create(json!({ "workspace": workspace, "network": "open" }), "network.refused").await;
+    create(json!({ "workspace": workspace, "image": "no-such-image:1" }), "image.not_found").await;
     create(json!({ "name": "two\nlines" }), "task.invalid_name").await;
     create(json!({ "name": "x".repeat(10 * 1024) }), "task.invalid_name").await;
     create(json!({ "name": "" }), "task.invalid_name").await;
