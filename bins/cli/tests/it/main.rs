@@ -5,6 +5,7 @@
 mod audit;
 mod auto_checkpoints;
 mod backups;
+mod bad_input;
 mod checkpoints;
 mod engines;
 mod events;
