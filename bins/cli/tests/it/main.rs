@@ -19,3 +19,4 @@ mod recover;
 mod settings;
 mod support;
 mod tasks;
+mod terminal;
