@@ -7,6 +7,7 @@ mod auto_checkpoints;
 mod backups;
 mod bad_input;
 mod checkpoints;
+mod developer;
 mod engines;
 mod events;
 mod executions;
