@@ -164,7 +164,9 @@ async fn engine_all_who_follow_a_command_see_the_same_and_what_it_left_behind_is
     let line = "(until test -e go; do sleep 0.02; done; echo late; echo late >&2) & i=0; while [ $i -lt 5000 ]; do echo $i; echo e$i >&2; i=$((i+1)); done; until test -e end; do sleep 0.02; done; echo end; exit 4";
     let begun = json(&home, &["exec", "--background", "--shell", &task, line]);
     let id = begun["execution_id"].as_str().unwrap();
-    let numbers = |before: &str| (0..5000).map(|n| format!("{before}{n}\n")).collect::<String>();
+    let numbers = |before: &str| -> String {
+        (0..5000).map(|n| before.to_owned() + &n.to_string() + "\n").collect()
+    };
     let (out, err) = (numbers("") + "end\n", numbers("e"));
 
     let early = Follower::start(&home, "early", &task, id);

@@ -65,10 +65,10 @@ async fn logged<T>(
             EventPayload::Sandbox(event) => wanted(event),
             _ => None,
         });
-        match found {
-            Some(found) => return found,
-            None => assert!(begun.elapsed() < LONG, "{events:#?}"),
+        if let Some(found) = found {
+            return found;
         }
+        assert!(begun.elapsed() < LONG, "{events:#?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
