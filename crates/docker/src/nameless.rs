@@ -93,9 +93,9 @@ mod tests {
             (metadata.dev(), metadata.ino())
         };
         let mut named = fs::File::create(folder.path().join("named")).unwrap();
-        named.write_all(&[1; 65_536]).unwrap();
+        named.write_all(&vec![1; 65_536]).unwrap();
         let mut nameless = tempfile::tempfile_in(folder.path()).unwrap();
-        nameless.write_all(&[1; 65_536]).unwrap();
+        nameless.write_all(&vec![1; 65_536]).unwrap();
         let again = nameless.try_clone().unwrap();
         let found = look();
         assert!(found.seen.contains(&inode(&nameless)) && !found.seen.contains(&inode(&named)));
@@ -109,7 +109,7 @@ mod tests {
     fn processes_that_are_no_sandboxs_are_not_looked_into() {
         let folder = tempfile::tempdir().unwrap();
         let mut nameless = tempfile::tempfile_in(folder.path()).unwrap();
-        nameless.write_all(&[1; 65_536]).unwrap();
+        nameless.write_all(&vec![1; 65_536]).unwrap();
         let nobodys = SandboxId::parse("0123456789abcdef".repeat(4)).unwrap();
         assert_eq!(bytes(&nobodys, folder.path()), 0);
     }
