@@ -9,7 +9,7 @@ use std::time::Duration;
 use armor_core::id::SandboxId;
 use armor_core::sandbox::{RuntimeError, RuntimeInfo, UserIds};
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerState};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::OnceCell;
 
@@ -142,6 +142,24 @@ impl Engine {
         let mut container = inspected.map_err(|error| gone_if_not_there(sandbox, error))?;
         self.features().await?.translate(&mut container);
         Ok(container)
+    }
+
+    /// Whether a sandbox is there and runs.
+    pub(crate) async fn is_running(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+        Ok(self.state(sandbox).await?.and_then(|state| state.running) == Some(true))
+    }
+
+    /// Whether a sandbox is there and stands still.
+    pub(crate) async fn is_paused(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+        Ok(self.state(sandbox).await?.and_then(|state| state.paused) == Some(true))
+    }
+
+    async fn state(&self, sandbox: &SandboxId) -> Result<Option<ContainerState>, RuntimeError> {
+        match self.inspect(sandbox).await {
+            Ok(container) => Ok(container.state),
+            Err(RuntimeError::SandboxGone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for an answer, but not longer than allowed.

@@ -192,22 +192,12 @@ fn start_failure(text: &str, cwd: String) -> Result<CommandExit, RuntimeError> {
 /// engine says so.
 async fn ends_now(engine: &Engine, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
     for _ in 0..END_TRIES {
-        if !is_running(engine, sandbox).await? {
+        if !engine.is_running(sandbox).await? {
             return Ok(true);
         }
         tokio::time::sleep(PAUSE).await;
     }
     Ok(false)
-}
-
-async fn is_running(engine: &Engine, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
-    let docker = engine.docker().await?;
-    match engine.call("look at a container", docker.inspect_container(sandbox.as_str(), None)).await
-    {
-        Ok(container) => Ok(container.state.and_then(|state| state.running) == Some(true)),
-        Err(error) if status(&error) == Some(404) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// 404: there is no such container. 409: it is there and does not run.

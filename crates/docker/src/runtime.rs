@@ -7,16 +7,16 @@ use std::time::Duration;
 use crate::container::{self, Surroundings};
 use crate::engine::{Engine, status};
 use crate::exec::{engine_broke, gone_if_not_there};
-use crate::inside::{self, Inside, Outcome, RunnerFolders, is_ours};
+use crate::inside::{self, Inside, RunnerFolders, is_ours};
 use crate::kernel::Confinement;
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::network::Reach;
 use crate::{attended, exec_terminal, kill, nameless, network, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
-    Belonging, Capacity, CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, ImageName,
-    NetworkMode, Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState,
-    SandboxStats, Terminal, TerminalRequest, UserIds,
+    Belonging, Capacity, CommandEnd, CommandProgress, Egress, ExecRequest, ImageName, NetworkMode,
+    Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
+    TerminalRequest, UserIds,
 };
 use async_trait::async_trait;
 use bollard::models::{
@@ -79,21 +79,6 @@ impl DockerRuntime {
         !self.engine.endpoint().is_local() && said.contains("bind source path does not exist")
     }
 
-    /// Ends every process of a sandbox.
-    async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
-        self.stop(sandbox, Duration::ZERO).await?;
-        self.inside.before_restart(sandbox).await?;
-        let docker = self.engine.docker().await?;
-        let started = docker.start_container(sandbox.as_str(), None);
-        self.engine.call("start a container", started).await?;
-        let container = self.engine.inspect(sandbox).await?;
-        if self.inside.after_start(sandbox, &container, self.engine.timeout()).await? {
-            Ok(())
-        } else {
-            Err(engine_broke("start its program in the sandbox", "nobody answers there"))
-        }
-    }
-
     /// Kills an execution. False when that does not get through.
     async fn try_kill(
         &self,
@@ -106,14 +91,6 @@ impl DockerRuntime {
             Ok(None) => kill::kill(&self.engine, sandbox, execution, user).await,
             // Its runner does not answer, for whatever reason. The engine does.
             Err(RuntimeError::Engine { .. } | RuntimeError::Timeout { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn is_paused(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
-        match self.engine.inspect(sandbox).await {
-            Ok(container) => Ok(container.state.and_then(|state| state.paused) == Some(true)),
-            Err(RuntimeError::SandboxGone { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -341,16 +318,7 @@ impl Runtime for DockerRuntime {
         progress: &CommandProgress,
     ) -> Result<CommandEnd, RuntimeError> {
         match self.inside.run(sandbox, &request, progress).await? {
-            Some(Outcome::Ended(end)) => Ok(end),
-            Some(Outcome::Overdue) => {
-                match self.restart(sandbox).await {
-                    // As such, it would say that the command was not started.
-                    Ok(()) | Err(RuntimeError::SandboxGone { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-                let written = progress.borrow().unwrap_or_default();
-                Ok(CommandEnd { exit: CommandExit::TimedOut, written, usage: None, at: None })
-            }
+            Some(end) => Ok(end),
             None => attended::run(&self.engine, sandbox, &request, progress).await,
         }
     }
@@ -397,24 +365,33 @@ impl Runtime for DockerRuntime {
         sandbox: &SandboxId,
         execution: &ExecutionId,
         user: UserIds,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<bool, RuntimeError> {
         let mut killed = self.try_kill(sandbox, execution, user).await;
         if matches!(killed, Err(RuntimeError::SandboxGone { .. }))
-            && self.is_paused(sandbox).await?
+            && self.engine.is_paused(sandbox).await?
         {
             // What stands still cannot be killed.
             self.unpause(sandbox).await?;
             killed = self.try_kill(sandbox, execution, user).await;
         }
-        let killed = match killed {
-            Err(RuntimeError::SandboxGone { .. }) => true,
-            killed => killed?,
-        };
-        if !killed {
-            tracing::warn!(%sandbox, %execution, "restarting the sandbox to end a command");
-            self.restart(sandbox).await?;
+        match killed {
+            Err(RuntimeError::SandboxGone { .. }) => Ok(true),
+            killed => killed,
         }
-        Ok(())
+    }
+
+    async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
+        self.stop(sandbox, Duration::ZERO).await?;
+        self.inside.before_restart(sandbox).await?;
+        let docker = self.engine.docker().await?;
+        let started = docker.start_container(sandbox.as_str(), None);
+        self.engine.call("start a container", started).await?;
+        let container = self.engine.inspect(sandbox).await?;
+        if self.inside.after_start(sandbox, &container, self.engine.timeout()).await? {
+            Ok(())
+        } else {
+            Err(engine_broke("start its program in the sandbox", "nobody answers there"))
+        }
     }
 
     async fn copy_in(

@@ -44,12 +44,11 @@ impl Lifecycle {
         let mut ended = std::pin::pin!(self.until_ended(execution.clone(), &progress));
         let give_up = Instant::now() + KILL_LIMIT;
         while Instant::now() < give_up {
-            let _held = self.until_restored(&execution.task).await?;
             if let Some(sandbox) = self.parts.runtime.find(&execution.task).await?
                 && sandbox.state != SandboxState::Stopped
             {
-                let user = self.user_of(&self.parts.registry.get(&execution.task).await?.sandbox);
-                self.parts.runtime.kill(&sandbox.id, &execution.id, user).await?;
+                let task = self.parts.registry.get(&execution.task).await?;
+                self.kill(&task, &sandbox.id, &execution.id).await?;
             }
             // It may not even have been started when it was killed.
             if let Ok(ended) = tokio::time::timeout(KILL_AGAIN, &mut ended).await {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use armor_core::execution::CommandLine;
 use armor_core::id::SandboxId;
-use armor_core::sandbox::{CommandExit, ExecRequest, OutputPlace, Silent, StreamKind, paths};
+use armor_core::sandbox::{
+    CommandExit, ExecRequest, OutputPlace, RuntimeError, Silent, StreamKind, paths,
+};
 use armor_core::task::{Repository, Task, TaskStatus, WorkState};
 use armor_git::{GitError, SourceRepository, is_object_id};
 use armor_persistence::output::stream_file;
@@ -92,8 +94,7 @@ impl Lifecycle {
     async fn end_executions(&self, task: &Task, sandbox: &SandboxId) -> Result<(), LifecycleError> {
         for execution in self.parts.registry.running_executions().await? {
             if execution.task == task.id {
-                let user = self.user_of(&task.sandbox);
-                self.parts.runtime.kill(sandbox, &execution.id, user).await?;
+                self.kill_locked(task, sandbox, &execution.id).await?;
                 // Who watches it notes the same.
                 let folder = self.folder(&task.id).execution(&execution.id);
                 if let Some(end) = self.parts.runtime.noted_end(&folder) {
@@ -211,10 +212,17 @@ impl Lifecycle {
             output: OutputPlace { folder: output.path().to_owned(), keep_bytes: most_bytes },
         };
         let (progress, _) = watch::channel(None);
-        let end = self.parts.runtime.exec(sandbox, request, &progress).await?;
+        let execution = request.execution.clone();
+        let timed_out = GitError::TimedOut { command: shown, seconds: limit.as_secs() };
+        let end = match self.parts.runtime.exec(sandbox, request, &progress).await {
+            Err(RuntimeError::Overdue) => {
+                self.kill_locked(task, sandbox, &execution).await?;
+                return Err(timed_out.into());
+            }
+            end => end?,
+        };
         if end.exit == CommandExit::TimedOut {
-            let seconds = limit.as_secs();
-            return Err(GitError::TimedOut { command: shown, seconds }.into());
+            return Err(timed_out.into());
         }
         if end.written.stdout > most_bytes {
             return Err(git_in_sandbox(format!("it wrote more than {most_bytes} bytes")));

@@ -28,6 +28,7 @@ mod hooks;
 mod house;
 mod instance;
 mod janitor;
+mod kill;
 mod lifecycle;
 mod limits;
 mod monitor;

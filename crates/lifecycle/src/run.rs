@@ -92,36 +92,61 @@ impl Run {
         let runtime = &self.lifecycle.parts.runtime;
         let mut running = runtime.exec(sandbox, self.exec_request(), progress);
         tokio::select! {
-            end = &mut running => return Ok(end?),
+            end = &mut running => return self.ended(end, sandbox, progress).await,
             () = cancelled.cancelled() => {}
         }
-        let user = self.lifecycle.user_of(&self.task.sandbox);
         let give_up = Instant::now() + KILL_LIMIT;
         while Instant::now() < give_up {
-            let killing = async {
-                let _held = self.lifecycle.until_restored(&self.task.id).await?;
-                Ok::<_, LifecycleError>(runtime.kill(sandbox, &self.execution.id, user).await?)
-            };
-            tokio::pin!(killing);
-            let mut killed = None;
-            let again = tokio::time::sleep(KILL_AGAIN);
-            tokio::pin!(again);
-            loop {
-                tokio::select! {
-                    end = &mut running => return Ok(CommandEnd { exit: CommandExit::Killed, ..end? }),
-                    outcome = &mut killing, if killed.is_none() => {
-                        if let Err(error) = &outcome {
-                            let cause = armor_core::error::chain(error);
-                            tracing::warn!(execution = %self.execution.id, cause, "not killed yet");
+            let end = {
+                let mut killing = Box::pin(self.kill(sandbox));
+                let mut killed = None;
+                let again = tokio::time::sleep(KILL_AGAIN);
+                tokio::pin!(again);
+                loop {
+                    tokio::select! {
+                        end = &mut running => break Some(end),
+                        outcome = &mut killing, if killed.is_none() => {
+                            if let Err(error) = &outcome {
+                                let cause = armor_core::error::chain(error);
+                                tracing::warn!(execution = %self.execution.id, cause, "not killed yet");
+                            }
+                            killed = Some(outcome);
                         }
-                        killed = Some(outcome);
+                        () = &mut again, if killed.is_some() => break None,
                     }
-                    () = &mut again, if killed.is_some() => break,
                 }
+            };
+            if let Some(end) = end {
+                let end = self.ended(end, sandbox, progress).await?;
+                return Ok(CommandEnd { exit: CommandExit::Killed, ..end });
             }
         }
         Err(RuntimeError::Timeout { action: "end a command that was killed", limit: KILL_LIMIT }
             .into())
+    }
+
+    async fn kill(&self, sandbox: &SandboxId) -> Result<(), LifecycleError> {
+        self.lifecycle.kill(&self.task, sandbox, &self.execution.id).await
+    }
+
+    /// The end of a command, which is killed first if nothing else ended it at its time.
+    async fn ended(
+        &self,
+        end: Result<CommandEnd, RuntimeError>,
+        sandbox: &SandboxId,
+        progress: &CommandProgress,
+    ) -> Result<CommandEnd, LifecycleError> {
+        let Err(RuntimeError::Overdue) = end else { return Ok(end?) };
+        match Box::pin(self.kill(sandbox)).await {
+            // As such, it would say that the command was not started.
+            Ok(()) | Err(LifecycleError::Runtime(RuntimeError::SandboxGone { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        let exit = CommandExit::TimedOut;
+        let written = progress.borrow().unwrap_or_default();
+        let end = self.lifecycle.parts.runtime.noted_end(&self.folder());
+        let end = end.unwrap_or(CommandEnd { exit, written, usage: None, at: None });
+        Ok(CommandEnd { exit, ..end })
     }
 
     fn exec_request(&self) -> ExecRequest {

@@ -111,6 +111,10 @@ pub enum RuntimeError {
         /// The directory.
         cwd: String,
     },
+    /// A command's time is over, and nothing in the sandbox has ended it: the caller has to, as
+    /// [`Runtime::kill`] says.
+    #[error("a command runs longer than it may, and nothing in the sandbox ends it")]
+    Overdue,
     /// A command's output could not be kept, so the command was killed or not started.
     #[error("the output of a command could not be kept in {folder}", folder = folder.display())]
     Output {
@@ -144,6 +148,7 @@ impl Diagnostic for RuntimeError {
             Self::SandboxGone { .. } => Code::SandboxNotFound,
             Self::Weaker { .. } => Code::SandboxWeaker,
             Self::NoSuchDirectory { .. } => Code::ArgumentInvalid,
+            Self::Overdue => Code::ExecutionTimedOut,
             Self::Output { .. } => Code::StorageFailed,
             Self::Engine { .. } => Code::EngineFailed,
         }
@@ -164,6 +169,7 @@ impl Diagnostic for RuntimeError {
             Self::SandboxGone { .. } => "Attach to the task again: its sandbox is made anew, and its files are kept.".to_owned(),
             Self::Weaker { .. } => "The sandbox was removed again. Use an engine that supports it; `armor doctor` shows what the engine has.".to_owned(),
             Self::NoSuchDirectory { .. } => "Make the directory first, or leave `cwd` out to start in /workspace.".to_owned(),
+            Self::Overdue => "Kill it (`armor executions kill`).".to_owned(),
             Self::Output { .. } => "Check that the disk has room and can be written to (`df -h`, `armor doctor`), and run the command again.".to_owned(),
             Self::Engine { .. } => "Look at the engine's own log (`journalctl -u docker`) and try again: the task is unharmed.".to_owned(),
         })
@@ -355,7 +361,8 @@ pub trait Runtime: Send + Sync + fmt::Debug {
 
     /// Runs a command, keeps its output, and waits for its end.
     ///
-    /// [`RuntimeError::SandboxGone`] means that the command was not started. When this is dropped,
+    /// [`RuntimeError::SandboxGone`] means that the command was not started, and
+    /// [`RuntimeError::Overdue`] that it may still run. When this is dropped,
     /// and when its process dies, the command goes on if the runtime [can be left
     /// alone](Self::outlives_us); then [`Self::watch`] takes it up.
     async fn exec(
@@ -401,15 +408,19 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     fn noted_end(&self, output: &Path) -> Option<CommandEnd>;
 
     /// Kills every process of an execution, also those that left its process group or lost their
-    /// parent. `user` is the one that the execution was started with. Where an image has nothing to
-    /// do that with, all processes of the sandbox are killed, and the sandbox goes on empty. A sandbox that
-    /// stands still goes on, since nothing in it can be killed.
+    /// parent. `user` is the one that the execution was started with. A sandbox that stands still
+    /// goes on, since nothing in it can be killed. False where that does not get through, or the image
+    /// has nothing to do it with: then only [`Self::restart`] helps.
     async fn kill(
         &self,
         sandbox: &SandboxId,
         execution: &ExecutionId,
         user: UserIds,
-    ) -> Result<(), RuntimeError>;
+    ) -> Result<bool, RuntimeError>;
+
+    /// Kills all processes of a sandbox, which goes on empty. Not by two at once, nor while somebody
+    /// starts it.
+    async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError>;
 
     /// Puts files into a folder of the sandbox: `archive` is an uncompressed tar.
     async fn copy_in(

@@ -21,21 +21,13 @@ use tokio::time::{sleep, timeout};
 use super::{Inside, unreachable};
 use crate::exec::engine_broke;
 
-/// What a runner may be late with a time limit before the engine ends the sandbox: for a tree of
+/// What a runner may be late with a time limit before somebody else ends the command: for a tree of
 /// processes that is killed, and one who stopped the supervisor.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long killed processes may take to be gone before the engine ends the sandbox.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often it is looked whether killed processes are gone.
 const AGAIN: Duration = Duration::from_millis(5);
-
-/// How the runner's part in a command went.
-pub(crate) enum Outcome {
-    /// The command has ended.
-    Ended(CommandEnd),
-    /// The time limit is over, and the runner says nothing: somebody has to end the sandbox.
-    Overdue,
-}
 
 impl Inside {
     /// Runs a command to its end; none when the sandbox has no runner.
@@ -44,7 +36,7 @@ impl Inside {
         sandbox: &SandboxId,
         request: &ExecRequest,
         progress: &CommandProgress,
-    ) -> Result<Option<Outcome>, RuntimeError> {
+    ) -> Result<Option<CommandEnd>, RuntimeError> {
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
         let folder = &request.output.folder;
         let unkept = |source| RuntimeError::Output { folder: folder.clone(), source };
@@ -57,13 +49,25 @@ impl Inside {
             make_next_ahead(folder);
             last_answer(&mut connection, progress).await
         };
-        let told = timeout(request.limit + GRACE, told).await;
-        Ok(Some(match told {
-            Err(_) => Outcome::Overdue,
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(Some(answer))) => Outcome::Ended(command_end(answer, &request.cwd)?),
-            Ok(Ok(None)) => Outcome::Ended(end_with_the_sandbox(folder)),
-        }))
+        let noted = || noted_end(folder);
+        let heard = unless_overdue(told, request.limit, noted, || self.may_be_late(sandbox));
+        let end = match heard.await? {
+            Heard::Told(told) => match told? {
+                Some(answer) => command_end(answer, &request.cwd)?,
+                None => end_with_the_sandbox(folder),
+            },
+            Heard::Noted(end) => end,
+        };
+        Ok(Some(end))
+    }
+
+    /// Whether a runner may be late with what it has to do: its sandbox stands still, or the engine
+    /// does not say.
+    async fn may_be_late(&self, sandbox: &SandboxId) -> bool {
+        self.engine.is_paused(sandbox).await.unwrap_or_else(|error| {
+            tracing::warn!(%sandbox, %error, "a command may have run longer than it may");
+            true
+        })
     }
 
     /// Waits for the end of a command that somebody else started; none when nothing is known of it.
@@ -120,6 +124,43 @@ impl Inside {
     /// Whether a sandbox has a runner.
     pub(crate) async fn is_in(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
         Ok(self.connect(sandbox).await?.is_some())
+    }
+}
+
+/// How it became known that a command has ended.
+#[derive(Debug)]
+enum Heard<T> {
+    /// By what the runner told.
+    Told(T),
+    /// By what it has noted.
+    Noted(CommandEnd),
+}
+
+/// Waits for what a runner tells of a command with this time limit. It may have noted the end while
+/// this process stood still, with much to hear before that is told. One that may be late gets more
+/// time, again and again.
+///
+/// # Errors
+/// [`RuntimeError::Overdue`] when none of that is so.
+async fn unless_overdue<T, L: Future<Output = bool>>(
+    told: impl Future<Output = T>,
+    limit: Duration,
+    noted: impl Fn() -> Option<CommandEnd>,
+    may_be_late: impl Fn() -> L,
+) -> Result<Heard<T>, RuntimeError> {
+    tokio::pin!(told);
+    let mut patience = limit + GRACE;
+    loop {
+        if let Ok(told) = timeout(patience, &mut told).await {
+            return Ok(Heard::Told(told));
+        }
+        if let Some(end) = noted() {
+            return Ok(Heard::Noted(end));
+        }
+        if !may_be_late().await {
+            return Err(RuntimeError::Overdue);
+        }
+        patience = GRACE;
     }
 }
 
@@ -256,5 +297,50 @@ fn ended(end: &End) -> CommandEnd {
             out_of_memory: end.out_of_memory,
         }),
         at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    const END: CommandEnd = CommandEnd {
+        exit: CommandExit::Code(0),
+        written: Written { stdout: 0, stderr: 0 },
+        usage: None,
+        at: None,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_is_overdue_when_it_neither_ended_nor_stood_still() {
+        let began = tokio::time::Instant::now();
+        let never = || pending::<()>();
+        let overdue = unless_overdue(never(), LIMIT, || None, || ready(false)).await;
+        assert!(matches!(overdue, Err(RuntimeError::Overdue)), "{overdue:?}");
+        assert!(began.elapsed() >= LIMIT + GRACE);
+
+        let noted = unless_overdue(never(), LIMIT, || Some(END), || ready(false)).await;
+        assert!(matches!(noted, Ok(Heard::Noted(end)) if end == END), "{noted:?}");
+
+        // It stands still for a while, and is late even then.
+        let looks = Cell::new(0);
+        let stands_still = || {
+            looks.set(looks.get() + 1);
+            ready(looks.get() < 4)
+        };
+        let overdue = unless_overdue(never(), LIMIT, || None, stands_still).await;
+        assert!(matches!(overdue, Err(RuntimeError::Overdue)), "{overdue:?}");
+        assert_eq!(looks.get(), 4);
+        // Or its end is told after all.
+        let told = sleep(LIMIT + GRACE * 2);
+        let told = unless_overdue(told, LIMIT, || None, || ready(true)).await;
+        assert!(matches!(told, Ok(Heard::Told(()))), "{told:?}");
+        let told = unless_overdue(ready(7), LIMIT, || None, || ready(false)).await;
+        assert!(matches!(told, Ok(Heard::Told(7))), "{told:?}");
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::engine::Engine;
 use crate::seccomp;
 
-pub(crate) use command::{Outcome, noted_end};
+pub(crate) use command::noted_end;
 use entrance::{Entrances, whose};
 pub use place::RunnerFolders;
 pub(crate) use place::{RunnerMounts, RunnerPlace, is_ours};

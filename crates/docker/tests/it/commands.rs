@@ -9,7 +9,7 @@ use armor_testkit::require_engine;
 
 use tokio::sync::watch;
 
-use crate::support::{Place, USER};
+use crate::support::Place;
 
 #[tokio::test]
 async fn engine_arguments_environment_directory_and_input_arrive_as_they_are() {
@@ -124,7 +124,7 @@ async fn engine_killing_an_execution_ends_all_of_its_processes_and_no_others() {
         for tree in trees {
             let running = begin(tree).await;
             let begun = Instant::now();
-            place.runtime.kill(&sandbox, &running.execution, USER).await.unwrap();
+            place.kill(&sandbox, &running.execution).await;
             let exit = running.end().await.unwrap().exit;
             // The engine only sees that it was killed, not by whom.
             assert!(matches!(exit, CommandExit::Killed | CommandExit::Code(137)), "{exit:?}");
@@ -147,7 +147,7 @@ async fn engine_a_fork_bomb_is_ended_and_the_sandbox_goes_on() {
         ]);
         let mut running = place.begin(&sandbox, request);
         running.writes().await;
-        place.runtime.kill(&sandbox, &running.execution, USER).await.unwrap();
+        place.kill(&sandbox, &running.execution).await;
         // How it ended does not matter, as long as it did: the engine may have lost track of it.
         let _ended = running.end().await;
         assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");

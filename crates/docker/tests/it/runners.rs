@@ -19,7 +19,8 @@ async fn engine_a_command_that_took_the_runners_socket_away_is_killed_all_the_sa
         place.begin(&sandbox, place.request(&["/bin/sh", "-c", "echo begun; sleep 1000"]));
     running.writes().await;
     std::fs::remove_file(place.socket_folder(&spec).join("runner.sock")).unwrap();
-    place.runtime.kill(&sandbox, &running.execution, USER).await.unwrap();
+    assert!(!place.runtime.kill(&sandbox, &running.execution, USER).await.unwrap());
+    place.runtime.restart(&sandbox).await.unwrap();
     assert_eq!(running.end().await.unwrap().exit, CommandExit::SandboxLost);
     assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
 }
@@ -63,7 +64,7 @@ async fn engine_a_command_in_a_paused_sandbox_is_killed() {
             place.begin(&sandbox, place.request(&["/bin/sh", "-c", "echo begun; sleep 1000"]));
         running.writes().await;
         place.runtime.pause(&sandbox).await.unwrap();
-        place.runtime.kill(&sandbox, &running.execution, USER).await.unwrap();
+        place.kill(&sandbox, &running.execution).await;
         let exit = running.end().await.unwrap().exit;
         assert!(matches!(exit, CommandExit::Killed | CommandExit::Code(137)), "{exit:?}");
     }

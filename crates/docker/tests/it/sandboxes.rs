@@ -108,7 +108,7 @@ async fn engine_files_go_in_and_out_and_a_snapshot_and_figures_can_be_taken() {
     running.writes().await;
     let bytes = nameless().await;
     assert!((1 << 20..2 << 20).contains(&bytes), "{bytes}");
-    place.runtime.kill(&sandbox, &running.execution, spec.user).await.unwrap();
+    place.kill(&sandbox, &running.execution).await;
     running.end().await.unwrap();
     assert_eq!(nameless().await, 0);
 

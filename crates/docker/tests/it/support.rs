@@ -160,6 +160,13 @@ impl Place {
         Running { execution, run, heard }
     }
 
+    /// Kills an execution; with all that runs in the sandbox, where nothing else does it.
+    pub(crate) async fn kill(&self, sandbox: &SandboxId, execution: &ExecutionId) {
+        if !self.runtime.kill(sandbox, execution, USER).await.unwrap() {
+            self.runtime.restart(sandbox).await.unwrap();
+        }
+    }
+
     /// Runs a shell line.
     pub(crate) async fn sh(&self, sandbox: &SandboxId, line: &str) -> Ran {
         self.exec(sandbox, self.request(&["/bin/sh", "-c", line])).await.unwrap()
