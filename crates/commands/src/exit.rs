@@ -117,6 +117,7 @@ impl ExitStatus {
             | Code::ImageBuildFailed
             | Code::Internal
             | Code::NetworkNoCarrier
+            | Code::SandboxUnreachable
             | Code::SandboxWeaker
             | Code::StorageFailed => Self::Failure,
         }

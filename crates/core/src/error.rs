@@ -95,6 +95,7 @@ codes! {
     RecoveryNoOption = "recovery.no_option", "A task cannot be recovered in this way.";
     SandboxNotFound = "sandbox.not_found", "The sandbox does not exist on the engine.";
     SandboxRefused = "sandbox.refused", "The settings do not let a task have such a sandbox.";
+    SandboxUnreachable = "sandbox.unreachable", "What starts commands in the sandbox cannot be reached.";
     SandboxWeaker = "sandbox.weaker", "The engine made a sandbox that is weaker than what was asked for.";
     StorageFailed = "storage.failed", "A file of Armor's home could not be read or written.";
     TaskAmbiguous = "task.ambiguous", "A reference matches more than one task.";

@@ -90,7 +90,11 @@ impl DockerRuntime {
             Ok(Some(killed)) => Ok(killed),
             Ok(None) => kill::kill(&self.engine, sandbox, execution, user).await,
             // Its runner does not answer, for whatever reason. The engine does.
-            Err(RuntimeError::Engine { .. } | RuntimeError::Timeout { .. }) => Ok(false),
+            Err(
+                RuntimeError::Unreachable { .. }
+                | RuntimeError::Engine { .. }
+                | RuntimeError::Timeout { .. },
+            ) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -234,11 +238,12 @@ impl Runtime for DockerRuntime {
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }
         if container.state.as_ref().and_then(|state| state.running) == Some(true) {
-            if self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await? {
+            let Some(error) = self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await?
+            else {
                 return Ok(());
-            }
+            };
             // Somebody has taken its socket away, perhaps long ago.
-            tracing::warn!(%sandbox, "restarting the sandbox, whose runner does not answer");
+            tracing::warn!(%sandbox, %error, "restarting the sandbox, whose runner does not answer");
             self.restart(sandbox).await
         } else if is_ours(&container) {
             Err(engine_broke("keep the container running", "its program has ended"))
@@ -387,11 +392,9 @@ impl Runtime for DockerRuntime {
         let started = docker.start_container(sandbox.as_str(), None);
         self.engine.call("start a container", started).await?;
         let container = self.engine.inspect(sandbox).await?;
-        if self.inside.after_start(sandbox, &container, self.engine.timeout()).await? {
-            Ok(())
-        } else {
-            Err(engine_broke("start its program in the sandbox", "nobody answers there"))
-        }
+        let limit = self.engine.timeout();
+        let silent = self.inside.after_start(sandbox, &container, limit).await?;
+        silent.map_or(Ok(()), |error| Err(inside::unreachable(sandbox, error)))
     }
 
     async fn copy_in(

@@ -7,7 +7,7 @@ use armor_core::error::Report;
 use armor_core::execution::{CommandLine, Execution};
 use armor_core::id::{AgentId, SandboxId};
 use armor_core::path::RelativePath;
-use armor_core::sandbox::{OutputChunk, RuntimeError, paths};
+use armor_core::sandbox::{OutputChunk, paths};
 use armor_core::task::Task;
 use armor_persistence::StorageError;
 use armor_persistence::output::Excerpt;
@@ -104,8 +104,8 @@ impl Lifecycle {
     pub async fn begin(&self, reference: &str, request: Execute) -> Result<Begun, LifecycleError> {
         let (run, mut sandbox) = self.prepared(reference, request).await?;
         let outlives_us = match self.parts.runtime.outlives_us(&sandbox).await {
-            Err(error @ RuntimeError::SandboxGone { .. }) => {
-                sandbox = self.sandbox_made_again(&run.task, error).await?;
+            Err(error) if error.lacks_sandbox() => {
+                sandbox = self.sandbox_made_again(&run.task).await?;
                 self.parts.runtime.outlives_us(&sandbox).await?
             }
             outlives_us => outlives_us?,

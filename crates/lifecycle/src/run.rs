@@ -67,7 +67,7 @@ impl Run {
         self.lifecycle.folder(&self.task.id).execution(&self.execution.id)
     }
 
-    /// Runs the command, in a sandbox that is made again if it turns out to be gone.
+    /// Runs the command, in a sandbox that is seen to again if it turns out to be gone or out of reach.
     async fn watch(
         &self,
         sandbox: &SandboxId,
@@ -75,8 +75,8 @@ impl Run {
         progress: &CommandProgress,
     ) -> Result<CommandEnd, LifecycleError> {
         match self.attempt(sandbox, cancelled, progress).await {
-            Err(LifecycleError::Runtime(error @ RuntimeError::SandboxGone { .. })) => {
-                let sandbox = self.lifecycle.sandbox_made_again(&self.task, error).await?;
+            Err(LifecycleError::Runtime(error)) if error.lacks_sandbox() => {
+                let sandbox = self.lifecycle.sandbox_made_again(&self.task).await?;
                 self.attempt(&sandbox, cancelled, progress).await
             }
             ended => ended,
@@ -138,8 +138,9 @@ impl Run {
     ) -> Result<CommandEnd, LifecycleError> {
         let Err(RuntimeError::Overdue) = end else { return Ok(end?) };
         match Box::pin(self.kill(sandbox)).await {
+            Ok(()) => {}
             // As such, it would say that the command was not started.
-            Ok(()) | Err(LifecycleError::Runtime(RuntimeError::SandboxGone { .. })) => {}
+            Err(LifecycleError::Runtime(error)) if error.lacks_sandbox() => {}
             Err(error) => return Err(error),
         }
         let exit = CommandExit::TimedOut;

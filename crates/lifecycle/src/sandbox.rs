@@ -181,15 +181,11 @@ impl Lifecycle {
         Box::pin(self.ensure_sandbox(&task, &Silent)).await
     }
 
-    /// The same after the runtime said that the sandbox is gone.
+    /// The same after the runtime said that it is gone, or that nothing can be started in it.
     pub(crate) async fn sandbox_made_again(
         &self,
         task: &Task,
-        error: RuntimeError,
     ) -> Result<SandboxId, LifecycleError> {
-        let RuntimeError::SandboxGone { .. } = error else {
-            return Err(error.into());
-        };
         self.note_seen(&task.id, None);
         self.sandbox_for_command(task).await
     }
@@ -199,7 +195,7 @@ impl Lifecycle {
 /// was killed while it started one never starts it again. Nothing that is kept is in a sandbox.
 fn is_of_no_use(error: &RuntimeError, state: SandboxState) -> bool {
     match error {
-        RuntimeError::Weaker { .. } => true,
+        RuntimeError::Weaker { .. } | RuntimeError::Unreachable { .. } => true,
         RuntimeError::Engine { .. } => state == SandboxState::Stopped,
         _ => false,
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use armor_core::execution::{CommandLine, Execution};
 use armor_core::id::{AgentId, SandboxId};
-use armor_core::sandbox::{Pending, RuntimeError, Terminal, TerminalRequest, TerminalSize, paths};
+use armor_core::sandbox::{Pending, Terminal, TerminalRequest, TerminalSize, paths};
 use armor_core::task::Task;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -73,7 +73,7 @@ impl Lifecycle {
         }
     }
 
-    /// A terminal, in a sandbox that is made again if it turns out to be gone.
+    /// A terminal, in a sandbox that is seen to again if it turns out to be gone or out of reach.
     async fn terminal(
         &self,
         task: &Task,
@@ -82,8 +82,8 @@ impl Lifecycle {
     ) -> Result<Terminal, LifecycleError> {
         let runtime = &self.parts.runtime;
         match runtime.terminal(sandbox, request.clone()).await {
-            Err(error @ RuntimeError::SandboxGone { .. }) => {
-                let sandbox = self.sandbox_made_again(task, error).await?;
+            Err(error) if error.lacks_sandbox() => {
+                let sandbox = self.sandbox_made_again(task).await?;
                 Ok(runtime.terminal(&sandbox, request).await?)
             }
             terminal => Ok(terminal?),

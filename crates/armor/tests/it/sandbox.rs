@@ -38,6 +38,22 @@ async fn engine_a_sandbox_that_is_gone_is_made_again_with_workspace_and_memory()
     assert!(home.leftovers().await.is_empty());
 }
 
+// Also by a process that has seen it run, and so does not look at it before each command.
+#[tokio::test]
+async fn engine_a_sandbox_whose_runner_cannot_be_reached_is_seen_to_before_the_next_command() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    sh(&armor, &task, "echo kept > file").await;
+    let sockets = home.path().join("runners/sockets").join(task.id.as_str());
+    std::fs::remove_file(sockets.join("runner.sock")).unwrap();
+    assert_eq!(sh(&armor, &task, "cat file").await, "kept\n");
+    std::fs::remove_file(sockets.join("runner.sock")).unwrap();
+    let request = Execute::new(CommandLine::Shell("cat file".to_owned()));
+    armor.lifecycle().begin(task.id.as_str(), request).await.unwrap();
+}
+
 #[tokio::test]
 async fn engine_a_command_whose_sandbox_goes_away_is_interrupted_and_the_task_goes_on() {
     require_engine!();

@@ -99,6 +99,14 @@ pub enum RuntimeError {
         /// The sandbox.
         sandbox: String,
     },
+    /// The sandbox runs, and nothing that could start a command in it answers.
+    #[error("what starts commands in sandbox {sandbox} cannot be reached")]
+    Unreachable {
+        /// The sandbox.
+        sandbox: String,
+        /// What came instead of an answer.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The sandbox that came is not the one that was asked for.
     #[error("the engine made a sandbox without {missing}")]
     Weaker {
@@ -133,6 +141,14 @@ pub enum RuntimeError {
     },
 }
 
+impl RuntimeError {
+    /// Whether there is no sandbox, or none that a command could be started in: then no command was
+    /// started, and seeing to the sandbox again may help.
+    pub const fn lacks_sandbox(&self) -> bool {
+        matches!(self, Self::SandboxGone { .. } | Self::Unreachable { .. })
+    }
+}
+
 impl Diagnostic for RuntimeError {
     fn code(&self) -> Code {
         match self {
@@ -146,6 +162,7 @@ impl Diagnostic for RuntimeError {
             Self::ImageForOthers { .. } => Code::ImageOtherPlatform,
             Self::ImageBuild { .. } => Code::ImageBuildFailed,
             Self::SandboxGone { .. } => Code::SandboxNotFound,
+            Self::Unreachable { .. } => Code::SandboxUnreachable,
             Self::Weaker { .. } => Code::SandboxWeaker,
             Self::NoSuchDirectory { .. } => Code::ArgumentInvalid,
             Self::Overdue => Code::ExecutionTimedOut,
@@ -167,6 +184,7 @@ impl Diagnostic for RuntimeError {
             Self::ImageForOthers { engine, .. } => format!("Use an image that was built for {engine}."),
             Self::ImageBuild { next_step, .. } => next_step.clone(),
             Self::SandboxGone { .. } => "Attach to the task again: its sandbox is made anew, and its files are kept.".to_owned(),
+            Self::Unreachable { .. } => "Attach to the task again: its sandbox is restarted or made anew, and its files are kept.".to_owned(),
             Self::Weaker { .. } => "The sandbox was removed again. Use an engine that supports it; `armor doctor` shows what the engine has.".to_owned(),
             Self::NoSuchDirectory { .. } => "Make the directory first, or leave `cwd` out to start in /workspace.".to_owned(),
             Self::Overdue => "Kill it (`armor executions kill`).".to_owned(),
@@ -361,10 +379,10 @@ pub trait Runtime: Send + Sync + fmt::Debug {
 
     /// Runs a command, keeps its output, and waits for its end.
     ///
-    /// [`RuntimeError::SandboxGone`] means that the command was not started, and
-    /// [`RuntimeError::Overdue`] that it may still run. When this is dropped,
-    /// and when its process dies, the command goes on if the runtime [can be left
-    /// alone](Self::outlives_us); then [`Self::watch`] takes it up.
+    /// An error that [lacks a sandbox](RuntimeError::lacks_sandbox) means that the command was not
+    /// started, and [`RuntimeError::Overdue`] that it may still run. When this is dropped, and when its
+    /// process dies, the command goes on if the runtime [can be left alone](Self::outlives_us); then
+    /// [`Self::watch`] takes it up.
     async fn exec(
         &self,
         sandbox: &SandboxId,

@@ -18,7 +18,7 @@ use armor_runner::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{Inside, unreachable};
+use super::{Inside, runner_broke};
 use crate::exec::engine_broke;
 
 /// What a runner may be late with a time limit before somebody else ends the command: for a tree of
@@ -43,7 +43,7 @@ impl Inside {
         let given = Given::prepare(request).map_err(unkept)?;
         let told = async {
             let asked = connection.ask(&Request::Start(start(request)), &given.descriptors()).await;
-            asked.map_err(|error| unreachable("start a command", error))?;
+            asked.map_err(|error| runner_broke("start a command", error))?;
             // The runner has its own now.
             drop(given);
             make_next_ahead(folder);
@@ -81,7 +81,7 @@ impl Inside {
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
         let execution = execution.to_string();
         let asked = connection.ask(&Request::Watch { execution }, &[]).await;
-        asked.map_err(|error| unreachable("watch a command", error))?;
+        asked.map_err(|error| runner_broke("watch a command", error))?;
         match last_answer(&mut connection, progress).await? {
             // It has ended meanwhile, or was never started.
             Some(Answer::Unknown) => Ok(noted_end(folder)),
@@ -116,7 +116,7 @@ impl Inside {
         match timeout(KILL_LIMIT, until_gone).await {
             // With the sandbox, all its processes are gone.
             Ok(Ok(()) | Err(RunnerError::Lost(_))) => Ok(Some(true)),
-            Ok(Err(error)) => Err(unreachable("end a command", error)),
+            Ok(Err(error)) => Err(runner_broke("end a command", error)),
             Err(_) => Ok(Some(false)),
         }
     }
@@ -231,7 +231,7 @@ pub(super) async fn last_answer(
             }
             Ok(answer) => return Ok(Some(answer)),
             Err(RunnerError::Lost(_)) => return Ok(None),
-            Err(error) => return Err(unreachable("watch a command", error)),
+            Err(error) => return Err(runner_broke("watch a command", error)),
         }
     }
 }

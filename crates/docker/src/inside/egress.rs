@@ -7,7 +7,7 @@ use armor_core::sandbox::{Egress, RuntimeError};
 use armor_runner::{Answer, Request};
 use tokio::time::timeout;
 
-use super::{Inside, unreachable};
+use super::{Inside, runner_broke};
 use crate::exec::engine_broke;
 
 const ACTION: &str = "find the way out of the sandbox";
@@ -23,7 +23,7 @@ impl Inside {
         };
         let answer = timeout(limit, answer).await;
         let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        match answer.map_err(|error| unreachable(ACTION, error))? {
+        match answer.map_err(|error| runner_broke(ACTION, error))? {
             Answer::Egress => {}
             answer => return Err(engine_broke(ACTION, &format!("it has none: {answer:?}"))),
         }

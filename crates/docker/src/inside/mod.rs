@@ -8,6 +8,7 @@ mod entrance;
 mod place;
 mod terminal;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,19 +121,19 @@ impl Inside {
         }
     }
 
-    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen. False when
-    /// nobody answers, or somebody else.
+    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen. Gives why
+    /// it cannot be spoken to, if nobody answers, or somebody else.
     pub(crate) async fn after_start(
         &self,
         sandbox: &SandboxId,
         container: &ContainerInspectResponse,
         patience: Duration,
-    ) -> Result<bool, RuntimeError> {
+    ) -> Result<Option<RunnerError>, RuntimeError> {
         const ACTION: &str = "start its program in the sandbox";
-        let Some(place) = &self.place else { return Ok(true) };
+        let Some(place) = &self.place else { return Ok(None) };
         self.entrances.forget(sandbox);
         let entrance = self.entrances.note(place, sandbox, container)?;
-        let Some(entrance) = entrance else { return Ok(true) };
+        let Some(entrance) = entrance else { return Ok(None) };
         let give_up = Instant::now() + patience;
         let mut again = AGAIN;
         loop {
@@ -145,14 +146,15 @@ impl Inside {
                     self.entrances.forget(sandbox);
                     self.entrances.of(&self.engine, place, sandbox).await?;
                 }
-                Ok(Err(RunnerError::Unreachable { .. } | RunnerError::Replaced)) | Err(_) => {
-                    return Ok(false);
+                Ok(Err(error @ (RunnerError::Unreachable { .. } | RunnerError::Replaced))) => {
+                    return Ok(Some(error));
                 }
-                Ok(Err(error)) => return Err(unreachable(ACTION, error)),
+                Err(_) => return Ok(Some(RunnerError::Lost(io::ErrorKind::TimedOut.into()))),
+                Ok(Err(error)) => return Err(runner_broke(ACTION, error)),
             }
         }
         place.lock(&entrance.task)?;
-        Ok(true)
+        Ok(None)
     }
 
     /// Forgets all there is of a task's runner.
@@ -191,13 +193,18 @@ impl Inside {
             match timeout(patience, entrance.connect()).await {
                 Ok(Ok(connection)) => return Ok(Some(connection)),
                 Ok(Err(RunnerError::OtherVersion { .. })) => return Ok(None),
-                // It has ended, perhaps, and the engine is about to notice; or it was started anew.
                 Ok(Err(
-                    RunnerError::Unreachable { .. }
+                    error @ (RunnerError::Unreachable { .. }
                     | RunnerError::Replaced
-                    | RunnerError::Lost { .. },
-                )) if Instant::now() < give_up => sleep(LATER).await,
-                Ok(Err(error)) => return Err(unreachable(ACTION, error)),
+                    | RunnerError::Lost { .. }),
+                )) => {
+                    if Instant::now() >= give_up {
+                        return Err(unreachable(sandbox, error));
+                    }
+                    // It has ended, perhaps, and the engine is about to notice; or it was started anew.
+                    sleep(LATER).await;
+                }
+                Ok(Err(error)) => return Err(runner_broke(ACTION, error)),
                 // It stands still, perhaps, which the engine knows.
                 Err(_) if patience == SILENCE => patience = self.engine.timeout(),
                 Err(_) => {
@@ -209,6 +216,11 @@ impl Inside {
     }
 }
 
-fn unreachable(action: &'static str, error: RunnerError) -> RuntimeError {
+/// A sandbox that runs, and whose runner cannot be spoken to.
+pub(crate) fn unreachable(sandbox: &SandboxId, error: RunnerError) -> RuntimeError {
+    RuntimeError::Unreachable { sandbox: sandbox.to_string(), source: Box::new(error) }
+}
+
+fn runner_broke(action: &'static str, error: RunnerError) -> RuntimeError {
     RuntimeError::Engine { action, source: Box::new(error) }
 }

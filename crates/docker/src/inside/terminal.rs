@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::command::{command_end, last_answer};
-use super::{Inside, unreachable};
+use super::{Inside, runner_broke};
 use crate::exec::engine_broke;
 
 const ACTION: &str = "give a terminal";
@@ -41,7 +41,7 @@ impl Inside {
         };
         let answer = timeout(limit, answer).await;
         let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        match answer.map_err(|error| unreachable(ACTION, error))? {
+        match answer.map_err(|error| runner_broke(ACTION, error))? {
             Answer::Started { .. } => {}
             answer => {
                 return Err(engine_broke(ACTION, &format!("the shell did not start: {answer:?}")));
