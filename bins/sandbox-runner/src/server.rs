@@ -245,7 +245,8 @@ impl Server {
             let Some(signal) = self.signals.read_signal()? else { break };
             let is_of_a_child = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32);
             // The kernel shows a sender outside the sandbox as number 0, and lets nobody inside make
-            // up a signal with this code: so nobody inside stops it.
+            // up a signal with this code: so nobody inside stops it. It shows the same where it has
+            // forgotten the sender, so the profile of system calls refuses signals that it may forget.
             let is_from_outside = signal.ssi_code == SI_USER && signal.ssi_pid == 0;
             if !is_of_a_child && is_from_outside {
                 self.stopping = true;

@@ -8,7 +8,9 @@
 //! - `adjtimex`, `clock_adjtime`, `fanotify_mark`, `modify_ldt`, `name_to_handle_at`,
 //!   `remap_file_pages`, and personalities other than the usual one;
 //! - changing limits, scheduling or priority of the first process, our runner, which the kernel would
-//!   let every process of the same user do.
+//!   let every process of the same user do;
+//! - signals for it but by `kill` and its like: where as many signals wait as may, the kernel forgets who
+//!   sent any other, and what it then tells of the sender is what it tells of one outside the sandbox.
 //!
 //! What is refused fails with EPERM, `clone3` with ENOSYS: then libraries use `clone`, whose flags can
 //! be looked at.
@@ -32,6 +34,9 @@ const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 /// What `clone` would need capabilities for: the namespaces.
 const CLONE_NEW: u64 = 0x7E02_0000;
+/// That `pidfd_open` is to be of a thread, and that `pidfd_send_signal` is to signal one.
+const PIDFD_THREAD: u64 = 0x80;
+const PIDFD_SIGNAL_THREAD: u64 = 1;
 /// The number of the first process, in its own namespace.
 const FIRST: u64 = 1;
 
@@ -57,8 +62,7 @@ const PROCESSES: &str = "
     arch_prctl capget capset execve execveat exit exit_group fork get_robust_list
     get_thread_area getcpu getegid geteuid getgid getgroups getpgid getpgrp getpid getppid
     getpriority getresgid getresuid getrlimit getrusage getsid gettid getuid ioprio_get
-    landlock_add_rule landlock_create_ruleset landlock_restrict_self pidfd_open
-    pidfd_send_signal prctl process_mrelease process_vm_readv process_vm_writev ptrace rseq
+    landlock_add_rule landlock_create_ruleset landlock_restrict_self prctl process_mrelease process_vm_readv process_vm_writev ptrace rseq
     sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr
     sched_getparam sched_getscheduler sched_rr_get_interval sched_yield seccomp
     set_robust_list set_thread_area set_tid_address setfsgid setfsuid setgid setgroups setpgid
@@ -67,10 +71,10 @@ const PROCESSES: &str = "
 
 const SIGNALS_AND_TIME: &str = "
     alarm clock_getres clock_gettime clock_nanosleep getitimer gettimeofday kill nanosleep
-    pause restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
-    rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo setitimer sigaltstack
-    signalfd signalfd4 tgkill time timer_create timer_delete timer_getoverrun timer_gettime
-    timer_settime timerfd_create timerfd_gettime timerfd_settime tkill";
+    pause restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn
+    rt_sigsuspend rt_sigtimedwait setitimer sigaltstack signalfd signalfd4 time timer_create
+    timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime
+    timerfd_settime";
 
 const BETWEEN_PROCESSES: &str = "
     accept accept4 bind connect epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2
@@ -86,9 +90,19 @@ const SOCKET_FAMILIES: [u64; 4] = [1, 2, 10, 16];
 /// The usual one, and the question which it is.
 const PERSONALITIES: [u64; 2] = [0, 0xFFFF_FFFF];
 
-/// Calls whose first argument is the process that they change.
-const CHANGE_A_PROCESS: &[&str] =
-    &["prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"];
+/// Calls whose first argument is the process that they change, or signal with what the kernel may
+/// forget.
+const CHANGE_A_PROCESS: &[&str] = &[
+    "prlimit64",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "sched_setaffinity",
+    "sched_setattr",
+    "sched_setparam",
+    "sched_setscheduler",
+    "tgkill",
+    "tkill",
+];
 /// Calls whose second argument is that, if the first has this value.
 const CHANGE_A_KIND: [(&str, u64); 2] = [("setpriority", 0), ("ioprio_set", 1)];
 
@@ -104,6 +118,10 @@ fn profile() -> Value {
     ];
     rules.extend(SOCKET_FAMILIES.map(|family| allow(&["socket"], &[equal(0, family)])));
     rules.extend(PERSONALITIES.map(|one| allow(&["personality"], &[equal(0, one)])));
+    // As `kill`: with nothing made up of the sender, and for a whole process.
+    rules.push(allow(&["pidfd_open"], &[masked(1, PIDFD_THREAD, 0)]));
+    let as_kill = [equal(2, 0), masked(3, PIDFD_SIGNAL_THREAD, 0)];
+    rules.push(allow(&["pidfd_send_signal"], &as_kill));
     rules.extend(any_but_the_first(0).map(|other| allow(CHANGE_A_PROCESS, &[other])));
     for (call, kind) in CHANGE_A_KIND {
         let others = any_but_the_first(1);
@@ -157,6 +175,20 @@ mod tests {
         }
         for first in [1, 1 | 1 << 32, 1 | 0xFFFF_FFFF << 32] {
             assert!(!allowed(first), "{first}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_done_to_some_processes_only_is_allowed_on_conditions_only() {
+        let profile = profile();
+        let rules = profile["syscalls"].as_array().unwrap();
+        let others = CHANGE_A_KIND.iter().map(|(call, _)| call);
+        let pidfds = ["pidfd_open", "pidfd_send_signal"];
+        for call in CHANGE_A_PROCESS.iter().chain(others).chain(&pidfds) {
+            let of = |rule: &&Value| rule["names"].as_array().unwrap().contains(&json!(call));
+            let found: Vec<_> = rules.iter().filter(of).collect();
+            assert!(!found.is_empty(), "{call}");
+            assert!(found.iter().all(|rule| rule["args"].is_array()), "{call}");
         }
     }
 }

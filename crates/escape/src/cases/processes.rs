@@ -54,6 +54,7 @@ pub(super) const CASES: &[Case] = &[
             "import signal\ninfo = struct.pack('iiiiii', 15, 0, 0, 0, 0, 0) + bytes(104)\nresult, error = call(129, 1, 15, ctypes.create_string_buffer(info))\nprint('kept by', errno.errorcode.get(error) if result < 0 else 'the runner, which looks who sent it')\nimport time\ntime.sleep(0.3)\nos.kill(1, 0)",
         ),
     ),
+    ours("make a signal up for the runner that has lost its sender", Python(LOST_SENDER)),
     ours(
         "give the runner an order",
         Python(
@@ -79,3 +80,25 @@ pub(super) const CASES: &[Case] = &[
         ),
     ),
 ];
+
+/// Behind as many signals as may wait, the kernel forgets who sent another one; of `kill` it does not.
+const LOST_SENDER: &str = r#"
+import signal, time
+own, waiting = os.getpid(), 0
+signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+def info(number):
+    return struct.pack('iiiiii', number, 0, -1, 0, own, os.getuid()) + bytes(104)
+while waiting < 1 << 20 and call(129, own, 40, info(40))[0] == 0:
+    waiting += 1
+print("signals that wait:", waiting)
+attempt(234, 1, 1, 15)
+attempt(200, 1, 15)
+attempt(129, 1, 15, info(15))
+attempt(297, 1, 1, 15, info(15))
+fd, _ = call(434, 1, 0)
+attempt(424, fd, 15, info(15), 0)
+attempt(424, fd, 15, 0, 1)
+attempt(434, 1, 0x80)
+time.sleep(0.3)
+os.kill(1, 0)
+"#;
