@@ -36,7 +36,8 @@ impl Capture {
         descriptors: &mut VecDeque<OwnedFd>,
         nothing: &File,
     ) -> io::Result<(Self, Given)> {
-        let missing = || io::Error::new(io::ErrorKind::InvalidInput, "a descriptor is missing");
+        let missing =
+            || io::Error::other("its program has no room for the descriptors of the command");
         let mut next = || descriptors.pop_front().map(File::from).ok_or_else(missing);
         let output = OutputFiles { stdout: next()?, stderr: next()?, order: next()? };
         let end = next()?;

@@ -161,7 +161,8 @@ impl Execution {
     pub(crate) fn end_supervisor(&mut self) {
         self.patience = None;
         if let Supervisor::There(pid) = self.supervisor {
-            processes::kill_descendants(&[pid]);
+            // What is not found now becomes ours, too.
+            let _found = processes::kill_descendants(&[pid]);
             processes::kill(pid);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How often the tree is looked at before it is killed as it is: each look finds fewer that are
@@ -12,10 +13,20 @@ const LOOKS: usize = 64;
 
 /// Kills all descendants of the given processes, not these themselves. They are stopped first, so
 /// that none has another child meanwhile.
-pub(crate) fn kill_descendants(of: &[i32]) {
+///
+/// # Errors
+/// When it could not be looked for all of them. Those that were found are killed.
+pub(crate) fn kill_descendants(of: &[i32]) -> io::Result<()> {
     let mut stopped = BTreeSet::new();
+    let mut looked = Ok(());
     for _ in 0..LOOKS {
-        let found = descendants(of);
+        let found = match descendants(of) {
+            Ok(found) => found,
+            Err(error) => {
+                looked = Err(error);
+                break;
+            }
+        };
         let fresh: Vec<i32> = found.difference(&stopped).copied().collect();
         if fresh.is_empty() {
             break;
@@ -28,13 +39,17 @@ pub(crate) fn kill_descendants(of: &[i32]) {
     for pid in stopped {
         send(pid, Signal::KILL);
     }
+    looked
 }
 
 /// The children of a process that are none of `but`.
-pub(crate) fn children(of: i32, but: &[i32]) -> Vec<i32> {
-    let parents = parents();
+///
+/// # Errors
+/// When it cannot be looked for them.
+pub(crate) fn children(of: i32, but: &[i32]) -> io::Result<Vec<i32>> {
+    let parents = parents()?;
     let children = parents.iter().filter(|(pid, parent)| **parent == of && !but.contains(pid));
-    children.map(|(pid, _)| *pid).collect()
+    Ok(children.map(|(pid, _)| *pid).collect())
 }
 
 /// Kills one process. One that is gone already is fine.
@@ -60,8 +75,8 @@ fn send(pid: i32, signal: Signal) {
     }
 }
 
-fn descendants(of: &[i32]) -> BTreeSet<i32> {
-    let parents = parents();
+fn descendants(of: &[i32]) -> io::Result<BTreeSet<i32>> {
+    let parents = parents()?;
     let mut found = BTreeSet::new();
     loop {
         let before = found.len();
@@ -71,22 +86,33 @@ fn descendants(of: &[i32]) -> BTreeSet<i32> {
             }
         }
         if found.len() == before {
-            return found;
+            return Ok(found);
         }
     }
 }
 
 /// Every process, and its parent. Zombies too: one whose first thread has ended while others run looks
-/// like one.
-fn parents() -> BTreeMap<i32, i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
-    entries
-        .filter_map(|entry| {
-            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-            Some((pid, parent(&stat)?))
-        })
-        .collect()
+/// like one. Takes one descriptor at a time, since there may be no more.
+fn parents() -> io::Result<BTreeMap<i32, i32>> {
+    let mut pids: Vec<i32> = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+    }
+    let mut parents = BTreeMap::new();
+    for pid in pids {
+        match fs::read(format!("/proc/{pid}/stat")) {
+            Ok(stat) => parents.extend(parent(&stat).map(|parent| (pid, parent))),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(parents)
+}
+
+/// Whether a process has ended before or while it was looked at.
+fn is_gone(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOENT | Errno::SRCH))
 }
 
 /// The parent as `/proc/<pid>/stat` tells it: `pid (name) state parent …`. A name may have anything

@@ -179,12 +179,10 @@ impl Server {
             return;
         }
         self.reap();
-        let strays = processes::children(getpid().as_raw_nonzero().get(), &self.supervisors());
-        let is_clean = strays.is_empty();
-        if !is_clean {
-            processes::kill_descendants(&strays);
-            strays.into_iter().for_each(processes::kill);
-        }
+        // Looking takes a descriptor. Where nobody can look, something may be left.
+        self.spare = None;
+        let is_clean = self.kill_strays().unwrap_or(false);
+        self.spare = self.nothing.try_clone().ok();
         self.sweep = (!is_clean).then_some(now + AGAIN);
         let over = self.executions.iter().filter(|(_, execution)| match execution.supervisor() {
             Supervisor::There(_) => false,
@@ -193,6 +191,14 @@ impl Server {
         for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.conclude(id);
         }
+    }
+
+    /// Kills the children that are no supervisors. Says whether there was none.
+    fn kill_strays(&self) -> io::Result<bool> {
+        let strays = processes::children(getpid().as_raw_nonzero().get(), &self.supervisors())?;
+        let killed = processes::kill_descendants(&strays);
+        strays.iter().copied().for_each(processes::kill);
+        killed.map(|()| strays.is_empty())
     }
 
     fn supervisors(&self) -> Vec<i32> {

@@ -100,7 +100,8 @@ pub(crate) fn run(charge: Charge) -> io::Result<()> {
             return Ok(());
         }
         if killing {
-            processes::kill_descendants(&[getpid().as_raw_nonzero().get()]);
+            // What is not found now is looked for again.
+            let _found = processes::kill_descendants(&[getpid().as_raw_nonzero().get()]);
         }
     }
 }

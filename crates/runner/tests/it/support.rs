@@ -11,7 +11,7 @@ use armor_runner::{
     Answer, Connection, End, Files, Io, NotStarted, Program, Request, SOCKET, Start, input,
 };
 use armor_testkit::engine;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, ResourcesUlimits};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 
 /// Whose the runner and all commands are.
@@ -52,6 +52,11 @@ pub(crate) fn sh(line: &str) -> Ask {
 
 impl Sandbox {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// One whose processes may have only so many files open each.
+    pub(crate) async fn start_with(open_files: Option<i64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -83,6 +88,10 @@ impl Sandbox {
                 memory: Some(64 << 20),
                 memory_swap: Some(64 << 20),
                 pids_limit: Some(64),
+                ulimits: open_files.map(|limit| {
+                    let (soft, hard) = (Some(limit), Some(limit));
+                    vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft, hard }]
+                }),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()

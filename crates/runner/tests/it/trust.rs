@@ -7,7 +7,7 @@ use std::time::Duration;
 use armor_runner::{Answer, Cause, Connection, RunnerError, SOCKET};
 use armor_testkit::require_engine;
 
-use crate::support::{Ask, Sandbox, sh, text};
+use crate::support::{Ask, IDLE, Sandbox, end_of, sh, text};
 
 #[tokio::test]
 async fn engine_no_command_can_end_or_look_into_the_runner() {
@@ -116,4 +116,27 @@ async fn engine_nobody_can_write_to_what_another_command_reads() {
     let sandbox = Sandbox::start().await;
     let ask = Ask { stdin: Some(b"mine".to_vec()), ..sh("echo x 1<>/proc/self/fd/0; cat") };
     assert_eq!(text(&sandbox.run("e1", ask).await.stdout), "mine");
+}
+
+#[tokio::test]
+async fn engine_a_runner_without_a_descriptor_left_refuses_commands_and_ends_what_it_has_to() {
+    require_engine!();
+    let sandbox = Sandbox::start_with(Some(64)).await;
+    let line = "(setsid sleep 1000 &); sleep 1000 & kill -STOP $PPID; sleep 1000";
+    let ask = Ask { limit_ms: Some(2_000), ..sh(line) };
+    let (mut watching, answer) = sandbox.begin("e1", ask).await;
+    assert!(matches!(answer, Answer::Started { .. }), "{answer:?}");
+    let mut last = sandbox.connect().await;
+    let mut held = Vec::new();
+    while let Ok(connection) = Connection::open(&sandbox.shared(), sandbox.first()).await {
+        held.push(connection);
+        assert!(held.len() < 64);
+    }
+    let answer = sandbox.begin_on(&mut last, "e2", sh("true")).await;
+    assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    // Its supervisor stands still, so what came of it has to be looked for.
+    assert_eq!(end_of(&mut watching).await.cause, Cause::TimedOut);
+    assert_eq!(sandbox.processes().await, IDLE);
+    drop(held);
+    assert_eq!(text(&sandbox.run("e3", sh("echo on")).await.stdout), "on\n");
 }
