@@ -18,6 +18,7 @@ use armor_core::sandbox::{
     Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
     TerminalRequest, UserIds,
 };
+use armor_runner::RunnerError;
 use async_trait::async_trait;
 use bollard::models::{
     ContainerConfig, ContainerMemoryStats, ContainerSummary, ContainerSummaryStateEnum,
@@ -238,13 +239,18 @@ impl Runtime for DockerRuntime {
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }
         if container.state.as_ref().and_then(|state| state.running) == Some(true) {
-            let Some(error) = self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await?
-            else {
-                return Ok(());
-            };
-            // Somebody has taken its socket away, perhaps long ago.
-            tracing::warn!(%sandbox, %error, "restarting the sandbox, whose runner does not answer");
-            self.restart(sandbox).await
+            match self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await? {
+                None => Ok(()),
+                // That is what it will be, however often it is started.
+                Some(error @ RunnerError::OtherVersion { .. }) => {
+                    Err(inside::unreachable(sandbox, error))
+                }
+                // Somebody has taken its socket away, perhaps long ago.
+                Some(error) => {
+                    tracing::warn!(%sandbox, %error, "restarting the sandbox");
+                    self.restart(sandbox).await
+                }
+            }
         } else if is_ours(&container) {
             Err(engine_broke("keep the container running", "its program has ended"))
         } else {
@@ -393,8 +399,11 @@ impl Runtime for DockerRuntime {
         self.engine.call("start a container", started).await?;
         let container = self.engine.inspect(sandbox).await?;
         let limit = self.engine.timeout();
-        let silent = self.inside.after_start(sandbox, &container, limit).await?;
-        silent.map_or(Ok(()), |error| Err(inside::unreachable(sandbox, error)))
+        match self.inside.after_start(sandbox, &container, limit).await? {
+            // It is empty, and goes on as what it was.
+            None | Some(RunnerError::OtherVersion { .. }) => Ok(()),
+            Some(error) => Err(inside::unreachable(sandbox, error)),
+        }
     }
 
     async fn copy_in(

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the protocol. A host that speaks another one uses the engine's exec API instead.
+/// The version of the protocol. To a host that speaks another one the sandbox is out of reach: it makes it
+/// anew before it starts a command.
 pub const VERSION: u32 = 1;
 
 /// What the runner says first.

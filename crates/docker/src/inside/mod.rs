@@ -122,7 +122,7 @@ impl Inside {
     }
 
     /// Waits so long for the runner of a sandbox that was started, if it has one, to listen. Gives why
-    /// it cannot be spoken to, if nobody answers, or somebody else.
+    /// it cannot be spoken to, if nobody answers, or somebody else, or one of another version.
     pub(crate) async fn after_start(
         &self,
         sandbox: &SandboxId,
@@ -136,9 +136,10 @@ impl Inside {
         let Some(entrance) = entrance else { return Ok(None) };
         let give_up = Instant::now() + patience;
         let mut again = AGAIN;
-        loop {
+        let other = loop {
             match timeout(self.engine.timeout(), entrance.connect()).await {
-                Ok(Ok(_) | Err(RunnerError::OtherVersion { .. })) => break,
+                Ok(Ok(_)) => break None,
+                Ok(Err(error @ RunnerError::OtherVersion { .. })) => break Some(error),
                 Ok(Err(RunnerError::Unreachable { .. })) if Instant::now() < give_up => {
                     // It listens a moment after its start, unless it has ended.
                     sleep(again).await;
@@ -152,9 +153,9 @@ impl Inside {
                 Err(_) => return Ok(Some(RunnerError::Lost(io::ErrorKind::TimedOut.into()))),
                 Ok(Err(error)) => return Err(runner_broke(ACTION, error)),
             }
-        }
+        };
         place.lock(&entrance.task)?;
-        Ok(None)
+        Ok(other)
     }
 
     /// Forgets all there is of a task's runner.
@@ -182,7 +183,7 @@ impl Inside {
         })
     }
 
-    /// A connection to a sandbox's runner; none when it has none that speaks as we do.
+    /// A connection to a sandbox's runner; none when it has none.
     async fn connect(&self, sandbox: &SandboxId) -> Result<Option<Connection>, RuntimeError> {
         const ACTION: &str = "reach its program in the sandbox";
         let Some(place) = &self.place else { return Ok(None) };
@@ -192,7 +193,10 @@ impl Inside {
             let Some(entrance) = entrance else { return Ok(None) };
             match timeout(patience, entrance.connect()).await {
                 Ok(Ok(connection)) => return Ok(Some(connection)),
-                Ok(Err(RunnerError::OtherVersion { .. })) => return Ok(None),
+                // It is there, and what it has to do only others can ask of it.
+                Ok(Err(error @ RunnerError::OtherVersion { .. })) => {
+                    return Err(unreachable(sandbox, error));
+                }
                 Ok(Err(
                     error @ (RunnerError::Unreachable { .. }
                     | RunnerError::Replaced
@@ -223,4 +227,79 @@ pub(crate) fn unreachable(sandbox: &SandboxId, error: RunnerError) -> RuntimeErr
 
 fn runner_broke(action: &'static str, error: RunnerError) -> RuntimeError {
     RuntimeError::Engine { action, source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use armor_core::id::ExecutionId;
+    use armor_core::sandbox::NetworkMode;
+    use armor_runner::SOCKET;
+    use bollard::models::{ContainerConfig, ContainerState};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixListener;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::Endpoint;
+    use crate::labels::TASK_LABEL;
+
+    /// Greets whoever comes as a runner that speaks another version.
+    async fn speak_otherwise(listener: UnixListener) {
+        let hello = br#"{"protocol":4711,"runner":"9.9.9"}"#;
+        let length = u32::try_from(hello.len()).unwrap().to_le_bytes();
+        let mut hosts = Vec::new();
+        loop {
+            let (mut host, _) = listener.accept().await.unwrap();
+            host.write_all(&[&length[..], &hello[..]].concat()).await.unwrap();
+            hosts.push(host);
+        }
+    }
+
+    /// A container whose runner is this process.
+    fn container(task: &TaskId) -> ContainerInspectResponse {
+        ContainerInspectResponse {
+            path: RunnerMounts::entrypoint(NetworkMode::None).into_iter().next(),
+            state: Some(ContainerState {
+                running: Some(true),
+                pid: Some(std::process::id().into()),
+                ..ContainerState::default()
+            }),
+            config: Some(ContainerConfig {
+                user: Some("10001:10001".to_owned()),
+                labels: Some(HashMap::from([(TASK_LABEL.to_owned(), task.to_string())])),
+                ..ContainerConfig::default()
+            }),
+            ..ContainerInspectResponse::default()
+        }
+    }
+
+    // Not for none: then its commands would be taken for ended, and killing them for done.
+    #[tokio::test]
+    async fn a_runner_of_another_version_is_taken_for_one_that_is_out_of_reach() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name);
+        let nowhere = Endpoint::Unix(path("engine.sock"));
+        let engine = Arc::new(Engine::new(nowhere, Duration::from_secs(10)));
+        let folders = RunnerFolders { files: path("files"), trash: path("trash") };
+        let inside = Inside::new(engine, Some(folders));
+        let (task, sandbox) = (TaskId::parse("t1").unwrap(), SandboxId::parse("s1").unwrap());
+        let shared = inside.place().unwrap().shared(&task);
+        std::fs::create_dir_all(&shared).unwrap();
+        let listener = UnixListener::bind(shared.join(SOCKET)).unwrap();
+        let speaking = tokio::spawn(speak_otherwise(listener));
+
+        let silent = inside.after_start(&sandbox, &container(&task), ENDING).await.unwrap();
+        assert!(matches!(silent, Some(RunnerError::OtherVersion { .. })), "{silent:?}");
+        let execution = ExecutionId::parse("e1").unwrap();
+        let (progress, _) = watch::channel(None);
+        let out = path("execution");
+        let watched = inside.watch(&sandbox, &execution, &out, &progress).await.unwrap_err();
+        let killed = inside.kill(&sandbox, &execution).await.unwrap_err();
+        for error in [watched, killed] {
+            assert!(matches!(error, RuntimeError::Unreachable { .. }), "{error:?}");
+        }
+        speaking.abort();
+    }
 }
