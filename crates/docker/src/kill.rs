@@ -6,12 +6,12 @@
 //! the image has no shell, or the script does not get through, the container has to be restarted,
 //! which ends every process in it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use armor_core::id::{ExecutionId, SandboxId};
 use armor_core::sandbox::{CommandExit, RuntimeError, UserIds};
 
+use crate::digest::digest;
 use crate::engine::Engine;
 use crate::exec::{self, Exec};
 
@@ -26,9 +26,7 @@ const GROUPS: std::ops::Range<u32> = 20_000..60_000;
 /// The group of an execution. Two that run at once share one by a chance of 1 in 40,000, and then
 /// killing one kills both.
 pub(crate) fn group(execution: &ExecutionId) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    execution.as_str().hash(&mut hasher);
-    let place = hasher.finish() % u64::from(GROUPS.end - GROUPS.start);
+    let place = digest(execution.as_str()) % u64::from(GROUPS.end - GROUPS.start);
     GROUPS.start + u32::try_from(place).unwrap_or(0)
 }
 

@@ -9,6 +9,7 @@
 
 mod attended;
 mod container;
+mod digest;
 mod endpoint;
 mod engine;
 mod exec;

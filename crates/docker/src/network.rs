@@ -7,13 +7,13 @@
 //! of our own.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use armor_core::id::{HomeId, TaskId};
 use armor_core::sandbox::RuntimeError;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
+use crate::digest::digest;
 use crate::engine::{Engine, status};
 use crate::labels::{TASK_LABEL, filter, labels, name};
 
@@ -131,9 +131,7 @@ fn request(home: &HomeId, task: &TaskId, reach: Reach, attempt: u64) -> NetworkC
 
 /// One of the 4,096 subnets of 16 addresses in 10.231.0.0/16.
 fn subnet(task: &TaskId, attempt: u64) -> String {
-    let mut hasher = DefaultHasher::new();
-    (task.as_str(), attempt).hash(&mut hasher);
-    let number = hasher.finish() % 4096;
+    let number = digest(&format!("{task} {attempt}")) % 4096;
     format!("10.231.{}.{}/28", number / 16, number % 16 * 16)
 }
 

@@ -15,20 +15,12 @@
 //! What is refused fails with EPERM, `clone3` with ENOSYS: then libraries use `clone`, whose flags can
 //! be looked at.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 /// The profile, as engines take it.
 pub(crate) static PROFILE: LazyLock<String> = LazyLock::new(|| profile().to_string());
-
-/// What tells this profile from others, of older versions.
-pub(crate) fn digest() -> u64 {
-    let mut hasher = DefaultHasher::new();
-    PROFILE.hash(&mut hasher);
-    hasher.finish()
-}
 
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;

@@ -10,6 +10,7 @@ use armor_core::sandbox::{NetworkMode, RuntimeError, UserIds, paths};
 use armor_runner::{Program, SOCKET};
 use bollard::models::ContainerInspectResponse;
 
+use crate::digest::digest;
 use crate::seccomp;
 
 /// The program, inside every sandbox that has it.
@@ -62,7 +63,8 @@ impl RunnerPlace {
 
     /// Puts the profile of system calls in its place, for an engine that takes it from there.
     pub(crate) fn profile(&self) -> io::Result<PathBuf> {
-        let path = self.root.join(format!("seccomp-{:016x}.json", seccomp::digest()));
+        // Beside those of other versions.
+        let path = self.root.join(format!("seccomp-{:016x}.json", digest(&seccomp::PROFILE)));
         let profile = seccomp::PROFILE.as_bytes();
         if fs::read(&path).is_ok_and(|there| there == profile) {
             return Ok(path);
