@@ -17,7 +17,7 @@ use bollard::models::{
 };
 
 use crate::inside::RunnerMounts;
-use crate::labels::{labels, name};
+use crate::labels::{PROFILE_LABEL, labels, name, profile};
 
 /// `nobody`, who keeps the container alive.
 pub(crate) const GUARD: &str = "65534:65534";
@@ -44,6 +44,8 @@ pub(crate) fn body(
     surroundings: &Surroundings,
 ) -> ContainerCreateBody {
     let has_runner = surroundings.runner.is_some();
+    let mut labels = labels(home, &spec.task);
+    labels.insert(PROFILE_LABEL.to_owned(), profile(&surroundings.seccomp));
     ContainerCreateBody {
         image: Some(spec.image.to_string()),
         // Overrides what the image would run.
@@ -57,7 +59,7 @@ pub(crate) fn body(
         hostname: Some("sandbox".to_owned()),
         working_dir: Some(paths::WORKSPACE.to_owned()),
         env: Some(variables(spec)),
-        labels: Some(labels(home, &spec.task)),
+        labels: Some(labels),
         stop_timeout: Some(1),
         // An image's own health check would run inside, as the guard.
         healthcheck: Some(HealthConfig {

@@ -5,10 +5,14 @@ use std::collections::HashMap;
 
 use armor_core::id::{HomeId, TaskId};
 
+use crate::digest::digest;
+
 /// The task that a container or network belongs to.
 pub const TASK_LABEL: &str = "opencode.task.id";
 /// The home that it belongs to.
 pub const HOME_LABEL: &str = "opencode.armor.home";
+/// What tells the profile of system calls that a container was made with from others.
+pub(crate) const PROFILE_LABEL: &str = "opencode.armor.profile";
 
 /// The name of a task's container, and of its network.
 pub(crate) fn name(home: &HomeId, task: &TaskId) -> String {
@@ -21,6 +25,11 @@ pub(crate) fn labels(home: &HomeId, task: &TaskId) -> HashMap<String, String> {
         (TASK_LABEL.to_owned(), task.to_string()),
         (HOME_LABEL.to_owned(), home.to_string()),
     ])
+}
+
+/// What a container is labelled with that was made with this option for the profile of system calls.
+pub(crate) fn profile(option: &str) -> String {
+    format!("{:016x}", digest(option))
 }
 
 /// A filter for what belongs to this home, and to this task if one is given.

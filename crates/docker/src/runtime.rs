@@ -220,21 +220,22 @@ impl Runtime for DockerRuntime {
                 _ => error,
             })?;
         let container = self.engine.inspect(sandbox).await?;
-        let kernel = if self.engine.features().await?.runs_here {
-            Confinement::settled(&container).await
-        } else {
-            None
-        };
+        let engine = self.engine.features().await?;
+        let kernel = if engine.runs_here { Confinement::settled(&container).await } else { None };
         let asked = verify::Asked {
             kernel,
             home: &self.home,
             spec,
-            engine: self.engine.features().await?,
+            engine,
             seccomp: &self.inside.seccomp().await?,
             runners: self.inside.place(),
         };
         let missing = verify::missing(&asked, &container);
-        if !missing.is_empty() {
+        if verify::is_of_another_version(&missing, engine, &container)
+            && self.inside.is_busy(sandbox).await.unwrap_or(false)
+        {
+            tracing::info!(%sandbox, "it stays as another version made it, while commands run in it");
+        } else if !missing.is_empty() {
             self.remove(&spec.task).await?;
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }

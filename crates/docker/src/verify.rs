@@ -11,6 +11,10 @@ use crate::container::{first_user, memory_bytes, nano_cpus, network_mode};
 use crate::features::Features;
 use crate::inside::{RunnerPlace, is_ours};
 use crate::kernel::Confinement;
+use crate::labels::{PROFILE_LABEL, profile};
+
+/// What is missing where another profile of system calls is in force.
+const PROFILE: &str = "the seccomp profile";
 
 /// What was asked for, and of whom.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +53,7 @@ pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Ve
             }),
         ),
         ("no-new-privileges", has(&host.security_opt, "no-new-privileges")),
-        ("the seccomp profile", engine.has_seccomp && has(&host.security_opt, seccomp)),
+        (PROFILE, engine.has_seccomp && has(&host.security_opt, seccomp)),
         ("a read-only root file system", host.readonly_rootfs == Some(true)),
         ("an init process", has_runner || host.init == Some(true)),
         ("a private IPC namespace", host.ipc_mode.as_deref() == Some("private")),
@@ -83,6 +87,22 @@ pub(crate) fn missing(asked: &Asked, container: &ContainerInspectResponse) -> Ve
         ("only the mounts that were asked for", mounts_are_those_of(spec, container, runners)),
     ];
     checks.into_iter().filter(|(_, in_force)| !in_force).map(|(what, _)| what).collect()
+}
+
+/// Whether all is in force, but with the profile of system calls of another version of Armor: the one that
+/// the container was made with.
+pub(crate) fn is_of_another_version(
+    missing: &[&str],
+    engine: &Features,
+    container: &ContainerInspectResponse,
+) -> bool {
+    let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
+    let made_with = labels.and_then(|labels| labels.get(PROFILE_LABEL));
+    let host = container.host_config.as_ref();
+    let mut options = host.iter().flat_map(|host| host.security_opt.iter().flatten());
+    missing == [PROFILE]
+        && engine.has_seccomp
+        && options.any(|option| made_with == Some(&profile(option)))
 }
 
 fn mounts_are_those_of(
@@ -182,7 +202,11 @@ mod tests {
         ContainerInspectResponse {
             path: body.entrypoint.iter().flatten().next().cloned(),
             mounts: Some(mounts.collect()),
-            config: Some(ContainerConfig { user: body.user, ..ContainerConfig::default() }),
+            config: Some(ContainerConfig {
+                user: body.user,
+                labels: body.labels,
+                ..ContainerConfig::default()
+            }),
             host_config: body.host_config,
             ..ContainerInspectResponse::default()
         }
@@ -263,6 +287,39 @@ mod tests {
         root.config.as_mut().unwrap().user = Some(String::new());
         assert_eq!(missing(&root, true), ["a user without privileges"]);
     }
+
+    #[test]
+    fn a_profile_of_another_version_is_told_from_one_that_nobody_asked_for() {
+        const OTHER: &str = "seccomp={\"another\":\"version\"}";
+        let home = HomeId::parse("h1").unwrap();
+        let spec = spec();
+        let has = |container: &_, has_seccomp| {
+            let engine = engine(has_seccomp);
+            let asked = Asked {
+                home: &home,
+                spec: &spec,
+                engine: &engine,
+                kernel: None,
+                seccomp: SECCOMP,
+                runners: None,
+            };
+            is_of_another_version(&missing(&asked, container), &engine, container)
+        };
+        let ours = obedient(&home, &spec, None);
+        let mut unasked = ours.clone();
+        unasked.host_config.as_mut().unwrap().security_opt.as_mut().unwrap()[1] = OTHER.to_owned();
+        let mut other = unasked.clone();
+        let labels = other.config.as_mut().unwrap().labels.as_mut().unwrap();
+        labels.insert(PROFILE_LABEL.to_owned(), profile(OTHER));
+        let mut weaker = other.clone();
+        weaker.host_config.as_mut().unwrap().readonly_rootfs = Some(false);
+        assert!(has(&other, true));
+        assert!(!has(&other, false));
+        for container in [ours, unasked, weaker] {
+            assert!(!has(&container, true));
+        }
+    }
+
     #[test]
     fn a_runner_needs_its_own_mounts_and_no_others() {
         let home = HomeId::parse("h1").unwrap();

@@ -121,6 +121,17 @@ impl Inside {
         }
     }
 
+    /// Whether commands run in a sandbox, as far as its runner says so.
+    pub(crate) async fn is_busy(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
+        const ACTION: &str = "tell which commands run";
+        let Some(mut connection) = self.connect(sandbox).await? else { return Ok(false) };
+        let limit = self.engine.timeout();
+        let answer = timeout(limit, exchange(&mut connection, &Request::List)).await;
+        let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
+        let answer = answer.map_err(|error| runner_broke(ACTION, error))?;
+        Ok(matches!(answer, Answer::Executions { running, .. } if !running.is_empty()))
+    }
+
     /// Whether a sandbox has a runner.
     pub(crate) async fn is_in(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
         Ok(self.connect(sandbox).await?.is_some())
