@@ -16,6 +16,7 @@ const fn some(name: &'static str, program: &'static str) -> Case {
 pub(super) const CASES: &[Case] = &[
     kernel("load a program into the kernel (bpf)", "attempt(321, 0, buffer(128), 128)"),
     kernel("queue calls past the filter (io_uring)", "attempt(425, 4, buffer(256))"),
+    kernel("take of the machine's queues for files (io_setup)", "attempt(206, 1, buffer(8))"),
     kernel("stop the kernel at a page fault (userfaultfd)", "attempt(323, 1)"),
     kernel("put a key into the kernel's keyring", "attempt(248, b'user', b'k', b'x', 1, -4)"),
     kernel("read the kernel's keyring", "attempt(250, 0, -4, 1)"),
