@@ -23,4 +23,4 @@ pub use frame::{Decoder, FrameError, LARGEST_FRAME, encode};
 pub use message::{
     Answer, Cause, End, Files, Hello, Io, NotStarted, Request, Size, Start, Usage, VERSION,
 };
-pub use wire::{MOST_DESCRIPTORS, receive, send};
+pub use wire::{receive, send};

@@ -10,7 +10,7 @@ use rustix::net::{
 };
 
 /// The most descriptors that go along at one time.
-pub const MOST_DESCRIPTORS: usize = 8;
+const MOST_DESCRIPTORS: usize = 8;
 
 /// Sends as many of the bytes as the socket takes, the descriptors with the first of them. Says how
 /// many went.

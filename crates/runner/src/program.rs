@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
@@ -11,6 +12,13 @@ use crate::RunnerError;
 
 /// Built by this crate's build script.
 static RUNNER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runner"));
+
+/// Goes with what is in it. Every sandbox that is made asks for it.
+static NAME: LazyLock<String> = LazyLock::new(|| {
+    let digest = Sha256::digest(RUNNER);
+    let number = digest.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    format!("runner-{number:016x}")
+});
 
 /// Everybody may execute it and nobody read it: so the kernel makes each process of it one that
 /// nobody can look into or trace, from its first instruction on.
@@ -32,9 +40,7 @@ impl Program {
         if RUNNER.is_empty() {
             return Err(RunnerError::NoProgram);
         }
-        let digest = Sha256::digest(RUNNER);
-        let name = digest.iter().take(8).fold(0, |name: u64, byte| name << 8 | u64::from(*byte));
-        let path = folder.join(format!("runner-{name:016x}"));
+        let path = folder.join(NAME.as_str());
         let installed = write_once(&path);
         installed.map_err(|source| RunnerError::Install { path: path.clone(), source })?;
         Ok(Self { path })

@@ -16,7 +16,7 @@ use crate::seccomp;
 /// The program, inside every sandbox that has it.
 pub(crate) const PROGRAM: &str = "/run/armor/runner";
 /// The word that makes it the runner.
-pub(crate) const SERVE: &str = "serve";
+const SERVE: &str = "serve";
 /// The folder that it shares with the host, for its socket.
 const SHARED: &str = "/run/armor/host";
 
