@@ -29,10 +29,10 @@ pub struct SandboxFigures {
 
 impl Lifecycle {
     /// What each sandbox that runs uses, its processor time over the time `over`. Those that go away
-    /// meanwhile are left out.
+    /// meanwhile, or about which the runtime fails to answer, are left out.
     ///
     /// # Errors
-    /// When the runtime or the registry fails.
+    /// When the runtime fails for all of them, or the registry does.
     pub async fn figures(&self, over: Duration) -> Result<Vec<SandboxFigures>, LifecycleError> {
         let mut running = self.parts.runtime.list().await?;
         running.retain(|sandbox| sandbox.state == SandboxState::Running);
@@ -64,16 +64,29 @@ impl Lifecycle {
         Ok(figures)
     }
 
+    /// What each of these uses, where that can be told. An error only where it is about all of them.
     async fn measure(
         &self,
         sandboxes: &[Sandbox],
     ) -> Result<Vec<Option<SandboxStats>>, LifecycleError> {
         let runtime = &self.parts.runtime;
         let all = join_all(sandboxes.iter().map(|sandbox| runtime.stats(&sandbox.id))).await;
-        let each = all.into_iter().map(|stats| match stats {
-            Err(RuntimeError::SandboxGone { .. }) => Ok(None),
-            stats => Ok(Some(stats?)),
-        });
-        each.collect()
+        let (mut measured, mut failure) = (Vec::new(), None);
+        for (sandbox, stats) in sandboxes.iter().zip(all) {
+            match stats {
+                Ok(stats) => measured.push(Some(stats)),
+                Err(RuntimeError::SandboxGone { .. }) => measured.push(None),
+                Err(error) => {
+                    let (task, cause) = (&sandbox.task, armor_core::error::chain(&error));
+                    tracing::warn!(%task, cause, "what its sandbox uses is not known");
+                    measured.push(None);
+                    failure = Some(error);
+                }
+            }
+        }
+        match failure {
+            Some(error) if measured.iter().all(Option::is_none) => Err(error.into()),
+            _ => Ok(measured),
+        }
     }
 }

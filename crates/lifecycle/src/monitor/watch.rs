@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use armor_core::event::SandboxEvent;
 use armor_core::id::TaskId;
-use armor_core::sandbox::{MonitorAction, Resource, Use};
+use armor_core::sandbox::{MonitorAction, Resource, SandboxState, Use};
 use armor_core::task::Task;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -16,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::disk;
-use super::judge::History;
+use super::judge::{History, Step};
 use crate::{Lifecycle, LifecycleError, SandboxFigures};
 
 /// How often it is looked, and over how long; so it is every ten seconds.
@@ -85,11 +84,14 @@ impl Lifecycle {
         let Watch { sandboxes, walkers } = watch;
         let there = self.parts.runtime.list().await?;
         sandboxes.retain(|id, known| {
-            let runs = figures.iter().any(|one| one.task.id == *id);
-            if !runs {
+            let is_measured = figures.iter().any(|one| one.task.id == *id);
+            let sandbox = there.iter().find(|sandbox| sandbox.task == *id);
+            // One that runs and gave no figures did not answer.
+            let runs = sandbox.is_some_and(|sandbox| sandbox.state == SandboxState::Running);
+            if !is_measured && !runs {
                 known.history.note_standstill();
             }
-            runs || there.iter().any(|sandbox| sandbox.task == *id)
+            is_measured || sandbox.is_some()
         });
         for one in &figures {
             let known = sandboxes.entry(one.task.id.clone()).or_default();
@@ -98,13 +100,27 @@ impl Lifecycle {
         let until = Instant::now() + DISK_LIMIT;
         for one in figures {
             let known = sandboxes.entry(one.task.id.clone()).or_default();
-            let mut shares = shares(&one);
-            shares.extend(self.disk_share(known, until).await);
-            for share in shares {
-                let events = known.history.judge(share, &self.settings.monitor, self.now());
-                for event in events {
-                    self.act_on_share(&one.task, event).await?;
-                }
+            if let Err(error) = self.judge_shares(&one, known, until).await {
+                let (task, cause) = (&one.task.id, armor_core::error::chain(&error));
+                tracing::warn!(%task, cause, "what its sandbox takes is for the next look");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells and does what follows from what a sandbox takes. What fails is for the next look.
+    async fn judge_shares(
+        &self,
+        figures: &SandboxFigures,
+        known: &mut Watched,
+        until: Instant,
+    ) -> Result<(), LifecycleError> {
+        let mut shares = shares(figures);
+        shares.extend(self.disk_share(known, until).await);
+        for share in shares {
+            for step in known.history.judge(share, &self.settings.monitor, self.now()) {
+                self.take_step(&figures.task, &step).await?;
+                known.history.note(share, &step);
             }
         }
         Ok(())
@@ -153,14 +169,13 @@ impl Lifecycle {
         usage(vec![self.folder(task).path().to_owned()]).await.unwrap_or(0)
     }
 
-    /// The event first: whoever sees what was done can see why.
-    async fn act_on_share(&self, task: &Task, event: SandboxEvent) -> Result<(), LifecycleError> {
-        let action = match &event {
-            SandboxEvent::ShareExceeded { action, .. } => *action,
-            _ => MonitorAction::Warn,
-        };
-        self.append(&task.id, event).await?;
+    /// Events come first: whoever sees what was done can see why.
+    async fn take_step(&self, task: &Task, step: &Step) -> Result<(), LifecycleError> {
         let runtime = &self.parts.runtime;
+        let action = match step {
+            Step::Tell(event) => return self.append(&task.id, event.clone()).await,
+            Step::Act(action) => action,
+        };
         let Some(sandbox) = runtime.find(&task.id).await? else { return Ok(()) };
         match action {
             MonitorAction::Warn => {}
