@@ -111,6 +111,8 @@ impl Handler for CleanUp {
     async fn run(&self, job: &Job) -> Result<(), JobError> {
         let task =
             TaskId::parse(job.key.as_str()).map_err(|e| JobError::new("name the task", e))?;
+        // Before it is looked at: whoever holds it may be about to take the task up again.
+        let lock = self.folders.lock(&task).await.map_err(|e| JobError::new("lock the task", e))?;
         let is_deleted = match self.registry.get(&task).await {
             // It was taken up again in the meantime.
             Ok(task) if !task.status.is_final() => return Ok(()),
@@ -118,7 +120,6 @@ impl Handler for CleanUp {
             Err(RegistryError::NotFound { .. }) => true,
             Err(error) => return Err(JobError::new("read the task", error)),
         };
-        let lock = self.folders.lock(&task).await.map_err(|e| JobError::new("lock the task", e))?;
         self.runtime
             .remove(&task)
             .await

@@ -1,8 +1,14 @@
 //! The ends of a task, creation that fails, events for subscribers, closing and opening again.
 
-use armor::task::{Outcome, TaskStatus};
+use armor::task::{Outcome, Task, TaskStatus};
 use armor::{Armor, CreateTask, Pattern};
 use armor_core::error::{Code, Diagnostic};
+use armor_core::event::CheckpointEvent;
+use armor_core::file_lock::FileLock;
+use armor_core::id::CheckpointId;
+use armor_core::job::JobState;
+use armor_core::sandbox::SandboxState;
+use armor_core::time::{Clock, SystemClock};
 use armor_testkit::{Home, require_engine};
 use serde_json::json;
 
@@ -41,6 +47,45 @@ async fn engine_each_end_removes_the_sandbox_and_keeps_files_until_deletion() {
         assert!(!lifecycle.folder(&task.id).exists());
         assert_eq!(events(&armor, &task).await.last(), Some(&"task:deleted"));
     }
+    armor.close().await;
+    assert!(home.leftovers().await.is_empty());
+}
+
+// Who waits for a task's lock finds the task as it was left, not as it was before.
+#[tokio::test]
+async fn engine_a_task_that_is_taken_up_again_keeps_its_sandbox() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let (lifecycle, now) = (armor.lifecycle(), SystemClock.now());
+    let (registry, queue) = (lifecycle.registry(), lifecycle.queue());
+    let lock = home.path().join("locks").join(task.id.as_str());
+    let lock = FileLock::hold(&lock).await.unwrap();
+    let cancel = |task: &Task| task.cancel(None, now);
+    registry.change(&task.id, &cancel).await.unwrap().unwrap();
+    let mut stirred = queue.stirred();
+    let job = loop {
+        let job = queue.first_of(task.id.as_str()).await.unwrap();
+        match job.filter(|job| matches!(job.state, JobState::Running { .. })) {
+            Some(job) => break job,
+            None => stirred.changed().await.unwrap(),
+        }
+    };
+    let restore = |task: &Task| {
+        let checkpoint = CheckpointId::parse("c1").unwrap();
+        let safety = checkpoint.clone();
+        let fact = CheckpointEvent::Restored { checkpoint, safety, changed: 0, path: None };
+        Ok(task.restored(fact, now))
+    };
+    registry.change(&task.id, &restore).await.unwrap().unwrap();
+    drop(lock);
+    while queue.job(job.id).await.is_ok() {
+        stirred.changed().await.unwrap();
+    }
+    let sandbox = lifecycle.runtime().find(&task.id).await.unwrap().unwrap();
+    assert_eq!(sandbox.state, SandboxState::Running);
+    lifecycle.delete(task.id.as_str(), true).await.unwrap();
     armor.close().await;
     assert!(home.leftovers().await.is_empty());
 }
