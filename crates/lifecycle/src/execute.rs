@@ -1,13 +1,14 @@
 //! Executing a command in a task's sandbox: what is asked for, checked, and handed on.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use armor_core::error::Report;
 use armor_core::execution::{CommandLine, Execution};
 use armor_core::id::{AgentId, SandboxId};
 use armor_core::path::RelativePath;
-use armor_core::sandbox::{OutputChunk, paths};
+use armor_core::sandbox::{CommandProgress, OutputChunk, paths};
 use armor_core::task::Task;
 use armor_persistence::StorageError;
 use armor_persistence::output::Excerpt;
@@ -92,7 +93,7 @@ impl Lifecycle {
     ) -> Result<ExecutionReport, LifecycleError> {
         let (run, sandbox) = self.prepared(reference, request).await?;
         let (progress, _) = watch::channel(None);
-        let running = tokio::spawn(run.until_the_end(sandbox, cancelled, progress));
+        let running = tokio::spawn(watched(run, sandbox, cancelled, progress));
         running.await.map_err(|_| LifecycleError::Broken("the watcher of a command"))?
     }
 
@@ -116,7 +117,7 @@ impl Lifecycle {
         let execution = run.execution.clone();
         let (progress, mut heard) = watch::channel(None);
         let never = CancellationToken::new();
-        let mut running = tokio::spawn(run.until_the_end(sandbox, never, progress));
+        let mut running = tokio::spawn(watched(run, sandbox, never, progress));
         tokio::select! {
             ended = &mut running => {
                 let ended = ended.map_err(|_| LifecycleError::Broken("the watcher of a command"))?;
@@ -146,6 +147,21 @@ impl Lifecycle {
         let execution = self.new_execution(&task, agent, command, cwd).await?;
         let run = Run { lifecycle: self.clone(), task, execution, argv, request, limit };
         Ok((run, sandbox))
+    }
+}
+
+/// Runs a command to its end, and sees to it meanwhile that its connections are carried.
+async fn watched(
+    run: Run,
+    sandbox: SandboxId,
+    cancelled: CancellationToken,
+    progress: CommandProgress,
+) -> Result<ExecutionReport, LifecycleError> {
+    let (lifecycle, task) = (run.lifecycle.clone(), run.task.clone());
+    let mut running = pin!(run.until_the_end(sandbox, cancelled, progress));
+    tokio::select! {
+        ended = &mut running => ended,
+        () = lifecycle.keep_carried(&task) => running.await,
     }
 }
 

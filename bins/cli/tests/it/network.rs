@@ -109,6 +109,18 @@ async fn engine_a_carrier_that_is_killed_is_replaced_and_one_that_is_not_needed_
     let id = begun["execution_id"].as_str().unwrap();
     assert_eq!(armor(&home, &["executions", "logs", "--follow", &task, id]).out, "hello");
 
+    // And while somebody waits for a command that has begun.
+    let workspace = home.path().join("tasks").join(&task).join("workspace");
+    let line = format!("touch begun; until [ -e killed ]; do sleep 0.1; done; {get}");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| armor(&home, &["exec", "--shell", &task, &line]));
+        until("it has begun", || workspace.join("begun").exists());
+        kill(carriers(&home)[0]);
+        until("it is gone", || carriers(&home).is_empty());
+        std::fs::write(workspace.join("killed"), "").unwrap();
+        assert_eq!(waiting.join().unwrap().out, "hello");
+    });
+
     let carrier = carriers(&home)[0];
     std::fs::remove_file(home.path().join("locks/.carrier")).unwrap();
     until("one whose home is gone ends", || !carriers(&home).contains(&carrier));

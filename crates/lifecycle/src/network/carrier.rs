@@ -23,6 +23,8 @@ use crate::{Lifecycle, LifecycleError};
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How soon it is looked again whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How often whoever waits for a command looks whether there still is a carrier.
+const SEE_AGAIN: Duration = Duration::from_secs(5);
 
 /// A program that carries the home's connections until nobody needs it.
 #[derive(Debug, Clone)]
@@ -144,5 +146,20 @@ impl Lifecycle {
             }
         });
         Ok(())
+    }
+
+    /// The same again and again, since a carrier can be killed under a command. Over at once if the
+    /// task's network needs none.
+    pub(crate) async fn keep_carried(&self, task: &Task) {
+        if task.sandbox.network != NetworkMode::Egress {
+            return;
+        }
+        loop {
+            sleep(SEE_AGAIN).await;
+            if let Err(error) = self.see_to_carrier(task).await {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(task = %task.id, cause, "its connections may not be carried");
+            }
+        }
     }
 }

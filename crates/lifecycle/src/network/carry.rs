@@ -50,8 +50,21 @@ impl Lifecycle {
     /// # Errors
     /// When the registry fails.
     pub async fn carry(&self, stop: CancellationToken) -> Result<bool, LifecycleError> {
+        let mut place = self.wait_for_place().await?;
+        let has_carried = place.is_some();
+        while let Some(held) = place {
+            let is_to_stay = self.carry_from(held, &stop).await;
+            // Whoever saw the place taken until now counts on us.
+            let is_needed = is_to_stay && !self.tasks_to_carry().await?.is_empty();
+            place = if is_needed { self.wait_for_place().await? } else { None };
+        }
+        Ok(has_carried)
+    }
+
+    /// Carries from the carrier's place, and gives it up. False when nobody is to carry here any more,
+    /// whoever needs it.
+    async fn carry_from(&self, place: FileLock, stop: &CancellationToken) -> bool {
         let carrier = &self.parts.carrier;
-        let Some(place) = self.wait_for_place().await? else { return Ok(false) };
         allow_as_many_files_as_possible();
         let mut events = self.bus().subscribe(Pattern::ALL);
         let (mut carried, mut tasks) = (HashMap::new(), JoinSet::new());
@@ -71,6 +84,7 @@ impl Lifecycle {
                 () = stop.cancelled() => break,
             }
         }
+        let is_to_stay = !stop.is_cancelled() && carrier.is_at_home(&place);
         for task in carried.values() {
             task.stop.cancel();
         }
@@ -78,7 +92,7 @@ impl Lifecycle {
         drop(place);
         // Each writes down what it let through.
         while tasks.join_next().await.is_some() {}
-        Ok(true)
+        is_to_stay
     }
 
     /// The carrier's place; none when somebody keeps it. Whoever only looks whether somebody has it
