@@ -94,8 +94,9 @@ fn raw_terminal() -> io::Result<PersonsTerminal> {
     let before = tcgetattr(&stdin)?;
     let mut raw = before.clone();
     raw.make_raw();
-    let (sender, size) = watch::channel(size_of(&stdin)?);
+    // First, so that no change is missed.
     let mut changes = signal(SignalKind::window_change())?;
+    let (sender, size) = watch::channel(size_of(&stdin)?);
     tokio::spawn(async move {
         while changes.recv().await.is_some() {
             let Ok(size) = size_of(&io::stdin()) else { return };

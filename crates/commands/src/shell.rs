@@ -47,6 +47,8 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
 
     let typed = tokio::io::copy(&mut person.input, &mut input);
     let shown = tokio::io::copy(&mut output, &mut person.output);
+    // It may have become another one since the shell was asked for.
+    person.size.mark_changed();
     let resized = async {
         while person.size.changed().await.is_ok() {
             size.send_replace(*person.size.borrow_and_update());
