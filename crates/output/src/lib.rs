@@ -22,10 +22,12 @@ mod ahead;
 mod excerpt;
 mod replay;
 mod stream;
+mod tail;
 mod writer;
 
 pub use ahead::make_ahead;
 pub use excerpt::{Excerpt, excerpt};
 pub use replay::replay;
 pub use stream::{OutputFiles, StreamKind, end_file, on_disk, stream_file};
+pub use tail::Tail;
 pub use writer::{OutputWriter, Written};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use armor_output::StreamKind;
-pub use armor_output::{Excerpt, on_disk, stream_file};
+pub use armor_output::{Excerpt, Tail, on_disk, stream_file};
 
 use crate::StorageError;
 use crate::error::io_error;

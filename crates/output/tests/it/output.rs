@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use armor_output::{OutputFiles, OutputWriter, StreamKind, excerpt, replay, stream_file};
+use armor_output::{OutputFiles, OutputWriter, StreamKind, Tail, excerpt, replay, stream_file};
 use proptest::prelude::*;
 
 fn writer(folder: &Path, keep: u64) -> OutputWriter {
@@ -68,6 +68,46 @@ proptest! {
             prop_assert!(note.contains("/there"), "{}", note);
         }
     }
+}
+
+#[test]
+fn what_is_followed_comes_in_its_order_and_what_has_none_yet_by_turns() {
+    let home = tempfile::tempdir().unwrap();
+    let mut tail = Tail::new(home.path().join("e1"));
+    assert_eq!(tail.piece().unwrap(), None);
+    let mut writer = writer(&home.path().join("e1"), 1 << 20);
+    let mut wrote: Vec<(StreamKind, Vec<u8>)> = Vec::new();
+    for number in 0..1000 {
+        let stream = if number % 3 == 0 { StreamKind::Stderr } else { StreamKind::Stdout };
+        let line = format!("line {number}\n").into_bytes();
+        writer.write(stream, &line).unwrap();
+        match wrote.last_mut() {
+            Some((last, text)) if *last == stream => text.extend(line),
+            _ => wrote.push((stream, line)),
+        }
+    }
+    writer.flush().unwrap();
+    for piece in wrote {
+        assert_eq!(tail.piece().unwrap(), Some(piece));
+    }
+    assert_eq!(tail.piece().unwrap(), None);
+
+    // Nobody has noted yet in which order these came.
+    writer.write(StreamKind::Stdout, &vec![b'o'; 200_000]).unwrap();
+    writer.write(StreamKind::Stderr, &[b'e'; 10]).unwrap();
+    let next = |tail: &mut Tail| tail.piece().unwrap().map(|(stream, bytes)| (stream, bytes.len()));
+    assert_eq!(next(&mut tail), Some((StreamKind::Stdout, 65_536)));
+    assert_eq!(next(&mut tail), Some((StreamKind::Stderr, 10)));
+    assert_eq!(next(&mut tail), Some((StreamKind::Stdout, 65_536)));
+    // What was given is not given again.
+    writer.write(StreamKind::Stderr, &[b'e'; 20]).unwrap();
+    writer.write(StreamKind::Stdout, &[b'o'; 1]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(next(&mut tail), Some((StreamKind::Stdout, 65_536)));
+    assert_eq!(next(&mut tail), Some((StreamKind::Stdout, 3392)));
+    assert_eq!(next(&mut tail), Some((StreamKind::Stderr, 20)));
+    assert_eq!(next(&mut tail), Some((StreamKind::Stdout, 1)));
+    assert_eq!(tail.piece().unwrap(), None);
 }
 
 #[test]
