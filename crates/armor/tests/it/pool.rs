@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use armor::task::Task;
 use armor::{Armor, CreateTask};
+use armor_core::id::TaskId;
 use armor_core::sandbox::Runtime;
 use armor_testkit::{Home, Repository, engine, require_engine};
 use bollard::query_parameters::{
@@ -255,6 +256,26 @@ async fn engine_a_pooled_sandbox_that_died_or_whose_image_changed_is_replaced() 
     until(|| ready(&place.home).iter().any(|task| *task != pooled)).await;
     place.end([&first, &second, &third]).await;
     docker.remove_image(&image, None::<RemoveImageOptions>, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn engine_a_pooled_sandbox_that_does_not_answer_is_replaced() {
+    require_engine!();
+    let place = Filled::open(size(1)).await;
+    let repository = place.home.repository();
+    let first = attached(&place.armor, &repository).await;
+    let pooled = place.until_ready(1).await.remove(0);
+    let task = TaskId::parse(pooled.as_str()).unwrap();
+    let sandbox = place.armor.lifecycle().runtime().find(&task).await.unwrap().unwrap();
+    // It runs, as the engine sees it.
+    let stand_still = KillContainerOptionsBuilder::new().signal("STOP").build();
+    engine::docker().kill_container(sandbox.id.as_str(), Some(stand_still)).await.unwrap();
+    until(|| ready(&place.home).iter().any(|task| *task != pooled)).await;
+    let second = create(&place.armor, repository.path()).await;
+    assert_ne!(second.id.as_str(), pooled);
+    attach(&place.armor, &second).await.unwrap();
+    assert_eq!(sh(&place.armor, &second, "echo alive").await, "alive\n");
+    place.end([&first, &second]).await;
 }
 
 fn ulid() -> String {

@@ -1,11 +1,11 @@
 //! Filling the pool: one process of a home does, in the background.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
 use armor_core::file_lock::FileLock;
-use armor_core::id::TaskId;
+use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{SandboxState, Silent};
 use armor_events::{Pattern, Subscription};
 use armor_registry::RegistryError;
@@ -29,6 +29,8 @@ const KINDS: usize = 2;
 const LATEST: u32 = 10;
 /// A kind that no task had for so long is not kept any more.
 const IN_USE: Duration = Duration::from_hours(1);
+/// How long one may take to answer before another one takes its place.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long nothing is tried after a failure: longer after each.
 #[derive(Debug, Default)]
@@ -183,14 +185,14 @@ impl Lifecycle {
         Ok(wanted)
     }
 
-    /// Removes what is not wanted any more, does not run, or was left by somebody who died. Says what
-    /// stays.
+    /// Removes what is not wanted any more, does not run or answer, or was left by somebody who died.
+    /// Says what stays.
     async fn drain_pool(&self, wanted: &[Pooled]) -> Result<Vec<Pooled>, LifecycleError> {
         let pool = &self.parts.pool;
         let there = self.parts.runtime.list().await?.into_iter();
-        let running: HashSet<TaskId> = there
+        let running: HashMap<TaskId, SandboxId> = there
             .filter(|sandbox| sandbox.state == SandboxState::Running)
-            .map(|sandbox| sandbox.task)
+            .map(|sandbox| (sandbox.task, sandbox.id))
             .collect();
         let (mut stays, mut removed) = (Vec::new(), false);
         for stage in Stage::ALL {
@@ -199,10 +201,14 @@ impl Lifecycle {
                 let enough = pooled.as_ref().is_some_and(|pooled| {
                     stays.iter().filter(|other| *other == pooled).count() >= pool.size()
                 });
+                let is_good = stage == Stage::Ready && pooled.is_some() && !enough;
+                let sandbox = running.get(&task).filter(|_| is_good);
+                let answers = match sandbox {
+                    Some(sandbox) => self.answers(sandbox).await,
+                    None => false,
+                };
                 match pooled {
-                    Some(pooled) if stage == Stage::Ready && running.contains(&task) && !enough => {
-                        stays.push(pooled);
-                    }
+                    Some(pooled) if answers => stays.push(pooled),
                     _ => {
                         self.remove_from_pool(stage, &task).await?;
                         removed = true;
@@ -214,6 +220,22 @@ impl Lifecycle {
             self.parts.folders.empty_trash().await?;
         }
         Ok(stays)
+    }
+
+    /// Whether commands can be run in a sandbox, as far as that can be told without one.
+    async fn answers(&self, sandbox: &SandboxId) -> bool {
+        match timeout(ANSWER_LIMIT, self.parts.runtime.outlives_us(sandbox)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(%sandbox, cause, "a sandbox of the pool does not answer");
+                false
+            }
+            Err(_) => {
+                tracing::warn!(%sandbox, "a sandbox of the pool is silent");
+                false
+            }
+        }
     }
 
     /// Removes a pooled sandbox, unless somebody works on it, or its task exists.
