@@ -168,9 +168,29 @@ impl Engine {
         action: &'static str,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, RuntimeError> {
-        match tokio::time::timeout(self.timeout, answer).await {
+        self.call_within(self.timeout, action, answer).await
+    }
+
+    /// The same for what moves whole file systems, which takes its time.
+    pub(crate) async fn call_patiently<T>(
+        &self,
+        action: &'static str,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, RuntimeError> {
+        self.call_within(LONG, action, answer).await
+    }
+
+    async fn call_within<T>(
+        &self,
+        limit: Duration,
+        action: &'static str,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, RuntimeError> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Err(Error::RequestTimeoutError)) | Err(_) => {
+                Err(RuntimeError::Timeout { action, limit })
+            }
             Ok(answer) => answer.map_err(|error| self.translate(action, error)),
-            Err(_) => Err(RuntimeError::Timeout { action, limit: self.timeout }),
         }
     }
 

@@ -415,10 +415,9 @@ impl Runtime for DockerRuntime {
     ) -> Result<(), RuntimeError> {
         let options = UploadToContainerOptionsBuilder::new().path(folder).build();
         let docker = self.engine.patient().await?;
-        docker
-            .upload_to_container(sandbox.as_str(), Some(options), bollard::body_full(archive))
-            .await
-            .map_err(|error| self.engine.translate("copy files into a container", error))
+        let body = bollard::body_full(archive);
+        let copying = docker.upload_to_container(sandbox.as_str(), Some(options), body);
+        self.engine.call_patiently("copy files into a container", copying).await
     }
 
     async fn copy_out(&self, sandbox: &SandboxId, path: &str) -> Result<Bytes, RuntimeError> {
@@ -427,9 +426,7 @@ impl Runtime for DockerRuntime {
         let docker = self.engine.docker().await?;
         let mut stream = docker.download_from_container(sandbox.as_str(), Some(options));
         let mut archive = BytesMut::new();
-        while let Some(piece) =
-            stream.try_next().await.map_err(|error| self.engine.translate(ACTION, error))?
-        {
+        while let Some(piece) = self.engine.call(ACTION, stream.try_next()).await? {
             if archive.len() + piece.len() > COPY_LIMIT {
                 return Err(engine_broke(ACTION, "more than 256 MiB"));
             }
@@ -483,10 +480,8 @@ impl Runtime for DockerRuntime {
             .pause(true)
             .build();
         let docker = self.engine.patient().await?;
-        docker
-            .commit_container(options, ContainerConfig::default())
-            .await
-            .map_err(|error| self.engine.translate("keep a container as an image", error))?;
+        let keeping = docker.commit_container(options, ContainerConfig::default());
+        self.engine.call_patiently("keep a container as an image", keeping).await?;
         Ok(())
     }
 }

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use armor_core::sandbox::{Progress, RuntimeError};
-use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::TryStreamExt;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -79,12 +78,10 @@ async fn import(images: &DockerImages, progress: &dyn Progress) -> Result<(), Ru
         .changes(vec![r#"CMD ["bash"]"#.to_owned()])
         .build();
     let docker = images.engine.patient().await?;
-    let _told: Vec<CreateImageInfo> = docker
-        .create_image(Some(options), Some(bollard::body_full(bytes.into())), None)
-        .try_collect()
-        .await
-        .map_err(|error| images.engine.translate("import an image", error))?;
-    Ok(())
+    let body = bollard::body_full(bytes.into());
+    let importing = docker.create_image(Some(options), Some(body), None);
+    let importing = importing.try_for_each(|_| async { Ok(()) });
+    images.engine.call_patiently("import an image", importing).await
 }
 
 async fn run_script(

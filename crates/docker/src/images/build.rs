@@ -1,6 +1,7 @@
 //! Building an image from a Dockerfile that needs nothing beside it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use armor_core::sandbox::{ImageName, Progress, RuntimeError};
 use bollard::query_parameters::BuildImageOptionsBuilder;
@@ -12,6 +13,9 @@ use crate::engine::Engine;
 const STEP_WIDTH: usize = 72;
 /// How many of the build's last lines an error quotes.
 const QUOTED: usize = 12;
+
+/// How long a build may say nothing, such as while it takes in its packages.
+const SILENCE: Duration = Duration::from_mins(15);
 
 /// Builds `dockerfile` on the image `base`, which is named by its id.
 pub(super) async fn build(
@@ -34,7 +38,10 @@ pub(super) async fn build(
     let mut said = docker.build_image(options, None, Some(bollard::body_full(context.into())));
     let mut last: Vec<String> = Vec::new();
     loop {
-        match said.try_next().await {
+        let Ok(next) = tokio::time::timeout(SILENCE, said.try_next()).await else {
+            return Err(RuntimeError::Timeout { action: "go on with a build", limit: SILENCE });
+        };
+        match next {
             Ok(None) => return Ok(()),
             Ok(Some(piece)) => {
                 for line in piece.stream.iter().flat_map(|text| text.lines()) {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use armor_core::config::Environment;
 use armor_core::error::{Code, Diagnostic};
+use armor_core::id::{IdSource, RandomIds, SandboxId};
 use armor_core::sandbox::{Images, Limits, NetworkMode, Runtime, SandboxSpec};
-use armor_docker::{DockerImages, Endpoint, Engine};
+use armor_core::time::{Clock, SystemClock};
+use armor_docker::{DockerImages, DockerRuntime, Endpoint, Engine};
 use armor_testkit::{engine, require_engine};
 use bollard::query_parameters::{ImportImageOptionsBuilder, RemoveImageOptionsBuilder};
 use futures_util::TryStreamExt;
@@ -94,5 +96,42 @@ async fn an_engine_that_is_too_old_is_told_of_as_such() {
     let error = images.check(&"any:1".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.code(), Code::EngineTooOld, "{error}");
     assert!(error.to_string().contains("1.41"), "{error}");
+    answering.abort();
+}
+
+/// Answers what an engine does that stalls in the middle of all that is large.
+async fn answer_and_stall(listener: UnixListener) {
+    let mut stalled = Vec::new();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut lines = BufReader::new(&mut stream).lines();
+        let asked = lines.next_line().await.unwrap().unwrap();
+        while lines.next_line().await.unwrap().is_some_and(|line| !line.is_empty()) {}
+        let body = r#"{"Version":"28.0.1","ApiVersion":"1.48","MinAPIVersion":"1.24"}"#;
+        let is_large = asked.contains("/archive");
+        let length = if is_large { 1 << 20 } else { body.len() };
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        let answer = format!("{head}content-length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        if is_large {
+            stalled.push(stream);
+        }
+    }
+}
+
+// R59: also where it has begun to answer.
+#[tokio::test]
+async fn an_engine_that_stalls_in_the_middle_of_an_answer_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("engine.sock");
+    let answering = tokio::spawn(answer_and_stall(UnixListener::bind(&socket).unwrap()));
+    let address = format!("unix://{}", socket.display());
+    let endpoint = Endpoint::discover(&address, None, &Environment::default()).unwrap();
+    let engine = Arc::new(Engine::new(endpoint, Duration::from_secs(2)));
+    let home = RandomIds::default().home_id(SystemClock.now());
+    let runtime = DockerRuntime::new(engine, home, None);
+    let sandbox = SandboxId::parse("c1").unwrap();
+    let error = runtime.copy_out(&sandbox, "/workspace").await.unwrap_err();
+    assert_eq!(error.code(), Code::EngineTimeout, "{error}");
     answering.abort();
 }
