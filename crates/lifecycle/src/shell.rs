@@ -4,9 +4,10 @@ use std::fmt;
 
 use armor_core::execution::{CommandLine, Execution};
 use armor_core::id::{AgentId, SandboxId};
-use armor_core::sandbox::{Pending, Terminal, TerminalRequest, TerminalSize, paths};
+use armor_core::sandbox::{CommandEnd, Pending, Terminal, TerminalRequest, TerminalSize, paths};
 use armor_core::task::Task;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::{Lifecycle, LifecycleError};
@@ -63,11 +64,15 @@ impl Lifecycle {
             size,
         };
         let sandbox = self.sandbox_for_command(&task).await?;
-        self.parts.registry.begin_execution(&execution, &[]).await?;
+        let mut unended = Unended { lifecycle: self.clone(), execution, is_noted: false };
+        if let Err(error) = self.parts.registry.begin_execution(&unended.execution, &[]).await {
+            unended.is_noted = true;
+            return Err(error.into());
+        }
         match self.terminal(&task, &sandbox, request).await {
-            Ok(terminal) => Ok(self.clone().shell_of(execution, terminal)),
+            Ok(terminal) => Ok(shell_of(task, unended, terminal)),
             Err(error) => {
-                self.note_end(&execution, None).await?;
+                unended.end(None).await?;
                 Err(error)
             }
         }
@@ -89,16 +94,51 @@ impl Lifecycle {
             terminal => Ok(terminal?),
         }
     }
+}
 
-    fn shell_of(self, execution: Execution, terminal: Terminal) -> Shell {
-        let Terminal { output, input, size, end } = terminal;
-        let noted = execution.clone();
-        let end = Box::pin(async move {
-            let end = end.await;
-            let ended = self.note_end(&execution, end.as_ref().ok()).await?;
-            end?;
-            Ok(ended.unwrap_or(execution))
+fn shell_of(task: Task, mut unended: Unended, terminal: Terminal) -> Shell {
+    let Terminal { output, input, size, mut end } = terminal;
+    let execution = unended.execution.clone();
+    let end = Box::pin(async move {
+        let end = tokio::select! {
+            end = &mut end => end,
+            () = unended.lifecycle.keep_carried(&task) => end.await,
+        };
+        let ended = unended.end(end.as_ref().ok()).await?;
+        end?;
+        Ok(ended.unwrap_or_else(|| unended.execution.clone()))
+    });
+    Shell { output, input, size, execution, end }
+}
+
+/// An execution that was begun, and whose end is noted when nobody waits for it any more.
+struct Unended {
+    lifecycle: Lifecycle,
+    execution: Execution,
+    is_noted: bool,
+}
+
+impl Unended {
+    async fn end(&mut self, end: Option<&CommandEnd>) -> Result<Option<Execution>, LifecycleError> {
+        let noted = self.lifecycle.note_end(&self.execution, end).await?;
+        self.is_noted = true;
+        Ok(noted)
+    }
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        // Where nothing runs any more, this process ends, and another one notes that.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.is_noted {
+            return;
+        }
+        let (lifecycle, execution) = (self.lifecycle.clone(), self.execution.clone());
+        runtime.spawn(async move {
+            if let Err(error) = lifecycle.note_end(&execution, None).await {
+                let cause = armor_core::error::chain(&error);
+                tracing::warn!(execution = %execution.id, cause, "its end is not noted");
+            }
         });
-        Shell { output, input, size, execution: noted, end }
     }
 }

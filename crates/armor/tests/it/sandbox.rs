@@ -5,6 +5,7 @@ use std::time::Duration;
 use armor::{CommandLine, CreateTask, Execute};
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::ExecutionStatus;
+use armor_core::sandbox::TerminalSize;
 use armor_testkit::{Home, engine, require_engine};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,26 @@ async fn engine_a_command_whose_sandbox_goes_away_is_interrupted_and_the_task_go
     assert_eq!(report.problem.unwrap().code, Code::ExecutionInterrupted);
     assert_eq!(report.stdout.text, "begun\n");
     assert_eq!(sh(&armor, &task, "echo alive").await, "alive\n");
+}
+
+#[tokio::test]
+async fn engine_a_shell_that_nobody_keeps_ends_and_that_is_noted() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    let (lifecycle, registry) = (armor.lifecycle(), armor.lifecycle().registry());
+    let (agent, size) = ("agent-1".parse().unwrap(), TerminalSize { columns: 80, rows: 24 });
+    let mut appended = registry.appended();
+    let shell = lifecycle.shell(task.id.as_str(), &agent, "dumb", size).await.unwrap();
+    let id = shell.execution.id.clone();
+    drop(shell);
+    let status = async || registry.execution(&task.id, &id).await.unwrap().status();
+    while status().await == ExecutionStatus::Running {
+        let changed = tokio::time::timeout(Duration::from_mins(1), appended.changed());
+        changed.await.unwrap().unwrap();
+    }
+    assert_eq!(status().await, ExecutionStatus::Interrupted);
 }
 
 // R52: the caller that goes away does not take the command with it; cancelling does.
