@@ -34,6 +34,9 @@ const PACK_LIMIT: Duration = Duration::from_mins(10);
 const LOOK_BYTES: u64 = 4 * 1024;
 const BUNDLE_BYTES: u64 = 1 << 30;
 
+/// Where git's output is meanwhile, in the task's folder.
+const OUTPUT: &str = "collecting";
+
 /// What becomes of commands that still run when the work is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Commands {
@@ -197,7 +200,14 @@ impl Lifecycle {
         most_bytes: u64,
     ) -> Result<Quiet, LifecycleError> {
         let path = self.folder(&task.id).path().to_owned();
-        let output = tempfile::tempdir_in(&path);
+        let left = path.join(OUTPUT);
+        if left.exists() {
+            // Whoever collected before was killed.
+            self.parts.folders.throw_away(&left)?;
+            self.empty_trash().await;
+        }
+        // One of a name that is known: nobody else collects meanwhile.
+        let output = tempfile::Builder::new().prefix(OUTPUT).rand_bytes(0).tempdir_in(&path);
         let output =
             output.map_err(|source| GitError::Io { action: "make a folder in", path, source })?;
         let shown = CommandLine::Argv(argv.clone()).to_string();

@@ -26,7 +26,12 @@ async fn engine_commits_come_home_at_detach_stop_and_completion_and_nothing_else
     let branch = format!("task/{}", task.id);
     assert_eq!(repository.git(&["rev-parse", &branch]), repository.git(&["rev-parse", "main"]));
     let first = sh(&armor, &task, commit).await;
+    // As if somebody had been killed while he did the same.
+    let left = lifecycle.folder(&task.id).path().join("collecting");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("stdout"), "half a bundle").unwrap();
     lifecycle.detach(task.id.as_str(), None).await.unwrap();
+    assert!(!left.exists());
     assert_eq!(repository.git(&["rev-parse", &branch]), first.trim());
     attach(&armor, &task).await.unwrap();
     let second = sh(&armor, &task, commit).await;
