@@ -59,10 +59,11 @@ pub(crate) async fn run(
         writer: Some(OutputWriter::new(files, request.output.keep_bytes)),
         progress,
     };
-    let exit = attended.until_the_end().await;
+    let mut exit = attended.until_the_end().await;
     let written = *progress.borrow();
-    if let Some(writer) = attended.writer.take() {
-        writer.finish().map_err(unkept)?;
+    if let Some(Err(error)) = attended.writer.take().map(OutputWriter::finish) {
+        tracing::warn!(%error, folder = %folder.display(), "the end of an output is not kept");
+        exit = exit.map(|_| CommandExit::Unkept);
     }
     Ok(CommandEnd { exit: exit?, written: written.unwrap_or_default(), usage: None, at: None })
 }

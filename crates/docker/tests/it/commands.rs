@@ -54,6 +54,20 @@ async fn engine_streams_are_apart_and_each_is_whole_and_in_order() {
     }
 }
 
+// As when the disk is full just then. What there is of it stays.
+#[tokio::test]
+async fn engine_output_that_cannot_be_completed_is_told_of_where_there_is_no_runner() {
+    require_engine!();
+    let [_, place] = Place::both();
+    let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+    let request = place.request(&["/bin/echo", "hello"]);
+    let order = request.output.folder.join("order.jsonl");
+    std::fs::create_dir_all(&request.output.folder).unwrap();
+    std::os::unix::fs::symlink("/dev/full", order).unwrap();
+    let ran = place.exec(&sandbox, request).await.unwrap();
+    assert_eq!((ran.exit, ran.stdout.as_str()), (CommandExit::Unkept, "hello\n"));
+}
+
 #[tokio::test]
 async fn engine_output_comes_while_the_command_runs() {
     require_engine!();
