@@ -82,9 +82,13 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-/// The tasks that have a network.
-pub(crate) async fn tasks(engine: &Engine, home: &HomeId) -> Result<Vec<TaskId>, RuntimeError> {
-    let found = networks(engine, home, None).await?.into_iter();
+/// The tasks that have a network, or whether this one has.
+pub(crate) async fn tasks(
+    engine: &Engine,
+    home: &HomeId,
+    task: Option<&TaskId>,
+) -> Result<Vec<TaskId>, RuntimeError> {
+    let found = networks(engine, home, task).await?.into_iter();
     let names = found.filter_map(|network| network.labels?.remove(TASK_LABEL));
     Ok(names.filter_map(|name| TaskId::parse(name).ok()).collect())
 }

@@ -312,13 +312,17 @@ impl Runtime for DockerRuntime {
         self.containers(None).await
     }
 
-    async fn belongings(&self) -> Result<Vec<(TaskId, Belonging)>, RuntimeError> {
-        let sandboxes = self.containers(None).await?.into_iter();
+    async fn belongings(
+        &self,
+        task: Option<&TaskId>,
+    ) -> Result<Vec<(TaskId, Belonging)>, RuntimeError> {
+        let sandboxes = self.containers(task).await?.into_iter();
         let mut found: Vec<_> =
             sandboxes.map(|sandbox| (sandbox.task, Belonging::Sandbox)).collect();
-        let networks = network::tasks(&self.engine, &self.home).await?;
+        let networks = network::tasks(&self.engine, &self.home, task).await?;
         found.extend(networks.into_iter().map(|task| (task, Belonging::Network)));
-        let sockets = self.inside.tasks()?;
+        let mut sockets = self.inside.tasks()?;
+        sockets.retain(|found| task.is_none_or(|task| task == found));
         found.extend(sockets.into_iter().map(|task| (task, Belonging::Socket)));
         Ok(found)
     }

@@ -282,7 +282,7 @@ async fn engine_podman_is_one_like_others() {
     let figures = armor.lifecycle().figures(Duration::from_millis(100)).await.unwrap();
     assert!(figures[0].memory_bytes > 0 && figures[0].pids > 0, "{figures:?}");
     armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();
-    assert!(armor.lifecycle().runtime().belongings().await.unwrap().is_empty());
+    assert!(armor.lifecycle().runtime().belongings(None).await.unwrap().is_empty());
     armor.close().await;
 }
 

@@ -374,8 +374,11 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// All sandboxes of this home.
     async fn list(&self) -> Result<Vec<Sandbox>, RuntimeError>;
 
-    /// All that [`Self::remove`] would remove, of whichever task of this home.
-    async fn belongings(&self) -> Result<Vec<(TaskId, Belonging)>, RuntimeError>;
+    /// All that [`Self::remove`] would remove: of a task, or of whichever task of this home.
+    async fn belongings(
+        &self,
+        task: Option<&TaskId>,
+    ) -> Result<Vec<(TaskId, Belonging)>, RuntimeError>;
 
     /// Runs a command, keeps its output, and waits for its end.
     ///

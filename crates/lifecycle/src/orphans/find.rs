@@ -24,7 +24,7 @@ impl Lifecycle {
     /// When the runtime or the registry fails.
     pub async fn orphans(&self) -> Result<Vec<Orphan>, LifecycleError> {
         // What was made after this belongs to a task that is found below.
-        let there = self.in_runtime().await?;
+        let there = self.in_runtime(None).await?;
         let files = self.parts.folders.tasks()?;
         let files = files.into_iter().map(|task| (task, vec![Belonging::Files]));
         let (found, now) = (self.found().await?, self.now());
@@ -45,10 +45,13 @@ impl Lifecycle {
         Ok(orphans)
     }
 
-    /// What the runtime has, by task.
-    pub(super) async fn in_runtime(&self) -> Result<Belongings, LifecycleError> {
+    /// What the runtime has of a task, or of all of them, by task.
+    pub(super) async fn in_runtime(
+        &self,
+        task: Option<&TaskId>,
+    ) -> Result<Belongings, LifecycleError> {
         let mut there = Belongings::new();
-        for (task, belonging) in self.parts.runtime.belongings().await? {
+        for (task, belonging) in self.parts.runtime.belongings(task).await? {
             there.entry(task).or_default().push(belonging);
         }
         for belongings in there.values_mut() {

@@ -7,6 +7,7 @@ use armor_persistence::Freed;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::find::Found;
 use super::{Orphan, is_files};
 use crate::{Lifecycle, LifecycleError};
 
@@ -46,10 +47,10 @@ impl Lifecycle {
     /// Removes orphans, due or not, and notes that the others were found. What a task needs by now, or
     /// somebody works on, stays; what cannot be removed keeps no other one from going.
     pub async fn prune(&self, due: Vec<Orphan>, others: Vec<Orphan>) -> Swept {
-        let mut swept = Swept::default();
+        let (mut swept, mut found) = (Swept::default(), None);
         let due = due.into_iter().map(|orphan| (orphan, true));
         for (orphan, is_due) in due.chain(others.into_iter().map(|orphan| (orphan, false))) {
-            match self.settle(&orphan, is_due).await {
+            match self.settle(&orphan, is_due, &mut found).await {
                 Ok(Fate::Removed) => swept.removed.push(orphan),
                 Ok(Fate::Left) => swept.left.push(orphan),
                 Ok(Fate::Gone) => {}
@@ -85,7 +86,13 @@ impl Lifecycle {
 
     /// Looks at an orphan again while nobody works on the task, notes that it was found, and removes it
     /// if it is due. So every removal stands in the log, also that of a process that is killed then.
-    async fn settle(&self, orphan: &Orphan, is_due: bool) -> Result<Fate, LifecycleError> {
+    /// `found` are those that were found before, once that is known.
+    async fn settle(
+        &self,
+        orphan: &Orphan,
+        is_due: bool,
+        found: &mut Option<Found>,
+    ) -> Result<Fate, LifecycleError> {
         let Orphan { task, cause, belongings, .. } = orphan;
         let Some(lock) = self.parts.folders.try_lock(task)? else { return Ok(Fate::Left) };
         let is_there = self.belongings(task, is_files(belongings)).await?;
@@ -93,10 +100,14 @@ impl Lifecycle {
             self.forget_lock(task, lock)?;
             return Ok(Fate::Gone);
         }
-        if !self.found().await?.contains_key(&(task.clone(), is_files(belongings))) {
+        if found.is_none() {
+            *found = Some(self.found().await?);
+        }
+        let place = (task.clone(), is_files(belongings));
+        if found.as_ref().is_none_or(|found| !found.contains_key(&place)) {
             let (task, belongings) = (task.clone(), is_there.clone());
-            let found = SystemEvent::OrphanFound { task, cause: *cause, belongings };
-            self.parts.registry.announce(found).await?;
+            let fact = SystemEvent::OrphanFound { task, cause: *cause, belongings };
+            self.parts.registry.announce(fact).await?;
         }
         if !is_due {
             self.forget_lock(task, lock)?;
@@ -126,7 +137,7 @@ impl Lifecycle {
             let is_there = self.folder(task).exists();
             return Ok(is_there.then_some(Belonging::Files).into_iter().collect());
         }
-        Ok(self.in_runtime().await?.remove(task).unwrap_or_default())
+        Ok(self.in_runtime(Some(task)).await?.remove(task).unwrap_or_default())
     }
 }
 
