@@ -11,6 +11,7 @@
 mod capture;
 mod connection;
 mod execution;
+mod facts;
 mod fork;
 mod memory;
 mod processes;

@@ -23,6 +23,7 @@ use rustix::process::{
 use crate::capture::{Capture, READ_BYTES};
 use crate::connection::Connection;
 use crate::execution::{Execution, Supervisor};
+use crate::facts;
 use crate::memory::MemoryKills;
 use crate::processes;
 use crate::source::Source;
@@ -356,6 +357,7 @@ impl Server {
                     None => Answer::Refused { reason: "it has no way out".to_owned() },
                 }
             }
+            Request::Inspect { places } => Answer::Facts(Box::new(facts::gather(&places))),
         };
         self.connections.get_mut(&host).map_or(Ok(()), |host| host.answer(&answer))
     }

@@ -21,6 +21,7 @@ mod wire;
 
 pub use frame::{Decoder, FrameError, LARGEST_FRAME, encode};
 pub use message::{
-    Answer, Cause, End, Files, Hello, Io, NotStarted, Request, Size, Start, Usage, VERSION,
+    Answer, Cause, End, Facts, Files, GroupLimits, Hello, Io, NotStarted, Request, Size, Start,
+    Usage, VERSION,
 };
 pub use wire::{receive, send};

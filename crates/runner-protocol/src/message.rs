@@ -39,6 +39,12 @@ pub enum Request {
     /// Asks for the socket at which the sandbox's programs ask for a way out. Answered by
     /// [`Answer::Egress`], or by [`Answer::Refused`] where there is none.
     Egress,
+    /// Asks what the runner sees of its sandbox. Answered by [`Answer::Facts`]. Runners from before this
+    /// request hang up, as at any that they do not know.
+    Inspect {
+        /// Paths of which is told what they really lead to.
+        places: Vec<String>,
+    },
 }
 
 /// A command to be started.
@@ -129,6 +135,8 @@ pub enum Answer {
     },
     /// The socket, which listens, goes along as a descriptor.
     Egress,
+    /// What the runner sees of its sandbox.
+    Facts(Box<Facts>),
     /// No such execution runs. What became of one that did stands in its file of the end.
     Unknown,
     /// The request cannot be carried out.
@@ -136,6 +144,43 @@ pub enum Answer {
         /// Why not.
         reason: String,
     },
+}
+
+/// What the runner sees of its sandbox, as the kernel says it. It judges nothing of that. What it could not
+/// read, or what is longer than it tells, is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The runner's number in its process namespace.
+    pub pid: u32,
+    /// What it is and may: `/proc/self/status`.
+    pub status: Option<String>,
+    /// What is mounted, where and how: `/proc/self/mountinfo`.
+    pub mounts: Option<String>,
+    /// The network's interfaces: `/proc/self/net/dev`.
+    pub interfaces: Option<String>,
+    /// The name of the machine: `/proc/sys/kernel/hostname`.
+    pub host_name: Option<String>,
+    /// How many files may be opened at most; none is without a limit.
+    pub open_files: Option<u64>,
+    /// What the sandbox's control group limits.
+    pub limits: GroupLimits,
+    /// What the paths of the request really lead to, in their order.
+    pub places: Vec<Option<String>>,
+}
+
+/// The limits of a control group, as the kernel says them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupLimits {
+    /// Processes and threads.
+    pub pids: Option<String>,
+    /// Memory, in bytes.
+    pub memory: Option<String>,
+    /// Memory on the disk, in bytes, in control groups of version 2.
+    pub swap: Option<String>,
+    /// Memory and what of it is on the disk, in bytes, in those of version 1.
+    pub memory_and_swap: Option<String>,
+    /// Processor time in a period, and the period, in microseconds.
+    pub cpu: Option<String>,
 }
 
 /// Why a command was not started.
