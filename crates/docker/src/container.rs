@@ -21,6 +21,10 @@ use crate::labels::{PROFILE_LABEL, labels, name, profile};
 
 /// `nobody`, who keeps the container alive.
 pub(crate) const GUARD: &str = "65534:65534";
+/// What a sandbox calls its machine.
+pub(crate) const HOST_NAME: &str = "sandbox";
+/// Where programs put what they need for a moment; it lies in memory.
+pub(crate) const TMP: &str = "/tmp";
 /// Shared memory that programs expect (browsers, databases); counted as the sandbox's memory.
 const SHM_BYTES: i64 = 64 << 20;
 
@@ -56,7 +60,7 @@ pub(crate) fn body(
         }),
         cmd: Some(Vec::new()),
         user: Some(first_user(spec, has_runner)),
-        hostname: Some("sandbox".to_owned()),
+        hostname: Some(HOST_NAME.to_owned()),
         working_dir: Some(paths::WORKSPACE.to_owned()),
         env: Some(variables(spec)),
         labels: Some(labels),
@@ -178,7 +182,7 @@ pub(crate) fn network_mode(home: &HomeId, spec: &SandboxSpec) -> String {
 /// the sandbox is refused for having a mount that nobody asked for.
 fn is_mounted(path: &str, mounts: &[armor_core::sandbox::Mount]) -> bool {
     let path = Path::new(path);
-    let others = [Path::new("/tmp"), Path::new("/run/armor")];
+    let others = [Path::new(TMP), Path::new("/run/armor")];
     let ours = mounts.iter().map(|mount| Path::new(&mount.target)).chain(others);
     ours.into_iter().any(|target| target.starts_with(path) || path.starts_with(target))
 }
@@ -190,7 +194,7 @@ fn tmpfs(
 ) -> HashMap<String, String> {
     let size = limits.tmp_mib;
     let mut tmpfs = HashMap::from([(
-        "/tmp".to_owned(),
+        TMP.to_owned(),
         // Builds run what they make there.
         format!("rw,nosuid,nodev,exec,size={size}m,mode=1777"),
     )]);

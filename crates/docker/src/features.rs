@@ -125,6 +125,16 @@ impl Features {
         (self.family == Family::Podman).then(|| "/var/tmp".to_owned())
     }
 
+    /// Where it mounts something of its own, beside what every engine mounts in a container.
+    pub(crate) fn own_mounts(&self) -> &'static [&'static str] {
+        match self.family {
+            Family::Podman => {
+                &["/etc/group", "/etc/passwd", "/run", "/run/.containerenv", "/run/secrets"]
+            }
+            Family::Docker | Family::Desktop => &[],
+        }
+    }
+
     /// Whether a profile of system calls is given as the name of a file on its machine.
     pub(crate) fn takes_profiles_as_files(&self) -> bool {
         self.family == Family::Podman

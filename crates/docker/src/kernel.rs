@@ -45,14 +45,13 @@ impl Confinement {
         }
     }
 
-    fn parse(status: &str) -> Option<Self> {
-        let field = |name: &str| {
-            let mut lines = status.lines();
-            Some(lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?.trim())
-        };
+    /// By what `/proc/<pid>/status` says.
+    pub(crate) fn parse(status: &str) -> Option<Self> {
+        let field = |name| field(status, name);
         let is_empty = |name| Some(u64::from_str_radix(field(name)?, 16).ok()? == 0);
         Some(Self {
-            no_capabilities: is_empty("CapPrm")?
+            no_capabilities: is_empty("CapInh")?
+                && is_empty("CapPrm")?
                 && is_empty("CapEff")?
                 && is_empty("CapBnd")?
                 && is_empty("CapAmb")?,
@@ -60,6 +59,12 @@ impl Confinement {
             filtered: field("Seccomp")? == "2",
         })
     }
+}
+
+/// What `/proc/<pid>/status` says of one thing.
+pub(crate) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = status.lines();
+    Some(lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?.trim())
 }
 
 #[cfg(test)]
@@ -70,7 +75,8 @@ mod tests {
 
     #[test]
     fn what_a_process_may_is_read_from_its_status() {
-        let closed = "Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
+        let closed = "Name:\tx\nCapInh:\t0000000000000000\n\
+                      CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
                       CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
         let all = Confinement { no_capabilities: true, no_new_privileges: true, filtered: true };
         assert_eq!(Confinement::parse(closed), Some(all));

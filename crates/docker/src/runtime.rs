@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::container::{self, Surroundings};
 use crate::engine::{Engine, status};
 use crate::exec::{engine_broke, gone_if_not_there};
-use crate::inside::{self, Inside, RunnerFolders, is_ours};
+use crate::inside::{self, Arrival, Inside, Isolation, RunnerFolders, is_ours};
 use crate::kernel::Confinement;
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::network::Reach;
@@ -18,10 +18,11 @@ use armor_core::sandbox::{
     Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
     TerminalRequest, UserIds,
 };
-use armor_runner::RunnerError;
+use armor_runner::{Facts, RunnerError};
 use async_trait::async_trait;
 use bollard::models::{
-    ContainerConfig, ContainerMemoryStats, ContainerSummary, ContainerSummaryStateEnum,
+    ContainerConfig, ContainerInspectResponse, ContainerMemoryStats, ContainerSummary,
+    ContainerSummaryStateEnum,
 };
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptionsBuilder,
@@ -78,6 +79,58 @@ impl DockerRuntime {
     fn is_far(&self, error: &RuntimeError) -> bool {
         let said = armor_core::error::chain(error);
         !self.engine.endpoint().is_local() && said.contains("bind source path does not exist")
+    }
+
+    /// Ends every process of a sandbox. Its runner tells what it sees then, if it can.
+    async fn restarted(
+        &self,
+        sandbox: &SandboxId,
+        places: &[String],
+    ) -> Result<Option<Box<Facts>>, RuntimeError> {
+        self.stop(sandbox, Duration::ZERO).await?;
+        self.inside.before_restart(sandbox).await?;
+        let docker = self.engine.docker().await?;
+        let started = docker.start_container(sandbox.as_str(), None);
+        self.engine.call("start a container", started).await?;
+        let container = self.engine.inspect(sandbox).await?;
+        let patience = self.engine.timeout();
+        match self.inside.after_start(sandbox, &container, patience, places).await? {
+            Arrival::There(seen) => Ok(seen),
+            // It is empty, and goes on as what it was.
+            Arrival::Not(RunnerError::OtherVersion { .. }) => Ok(None),
+            Arrival::Not(error) => Err(inside::unreachable(sandbox, error)),
+        }
+    }
+
+    /// Waits for the runner of a sandbox that was started, and hears from it whether what was asked for is
+    /// in force.
+    async fn look_inside(
+        &self,
+        sandbox: &SandboxId,
+        spec: &SandboxSpec,
+        container: &ContainerInspectResponse,
+    ) -> Result<(), RuntimeError> {
+        let asked = Isolation::of(spec, self.engine.features().await?, container);
+        let places = asked.places();
+        let arrival = self.inside.after_start(sandbox, container, LISTEN_LIMIT, &places).await?;
+        let seen = match arrival {
+            Arrival::There(seen) => seen,
+            // That is what it will be, however often it is started.
+            Arrival::Not(error @ RunnerError::OtherVersion { .. }) => {
+                return Err(inside::unreachable(sandbox, error));
+            }
+            // Somebody has taken its socket away, perhaps long ago.
+            Arrival::Not(error) => {
+                tracing::warn!(%sandbox, %error, "restarting the sandbox");
+                self.restarted(sandbox, &places).await?
+            }
+        };
+        let missing = seen.map_or_else(Vec::new, |facts| asked.missing(&facts));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.remove(&spec.task).await?;
+        Err(RuntimeError::Weaker { missing: format!("{}, seen from inside", missing.join(", ")) })
     }
 
     /// Kills an execution. False when that does not get through.
@@ -240,18 +293,7 @@ impl Runtime for DockerRuntime {
             return Err(RuntimeError::Weaker { missing: missing.join(", ") });
         }
         if container.state.as_ref().and_then(|state| state.running) == Some(true) {
-            match self.inside.after_start(sandbox, &container, LISTEN_LIMIT).await? {
-                None => Ok(()),
-                // That is what it will be, however often it is started.
-                Some(error @ RunnerError::OtherVersion { .. }) => {
-                    Err(inside::unreachable(sandbox, error))
-                }
-                // Somebody has taken its socket away, perhaps long ago.
-                Some(error) => {
-                    tracing::warn!(%sandbox, %error, "restarting the sandbox");
-                    self.restart(sandbox).await
-                }
-            }
+            self.look_inside(sandbox, spec, &container).await
         } else if is_ours(&container) {
             Err(engine_broke("keep the container running", "its program has ended"))
         } else {
@@ -397,18 +439,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
-        self.stop(sandbox, Duration::ZERO).await?;
-        self.inside.before_restart(sandbox).await?;
-        let docker = self.engine.docker().await?;
-        let started = docker.start_container(sandbox.as_str(), None);
-        self.engine.call("start a container", started).await?;
-        let container = self.engine.inspect(sandbox).await?;
-        let limit = self.engine.timeout();
-        match self.inside.after_start(sandbox, &container, limit).await? {
-            // It is empty, and goes on as what it was.
-            None | Some(RunnerError::OtherVersion { .. }) => Ok(()),
-            Some(error) => Err(inside::unreachable(sandbox, error)),
-        }
+        self.restarted(sandbox, &[]).await.map(drop)
     }
 
     async fn copy_in(

@@ -5,6 +5,9 @@
 mod command;
 mod egress;
 mod entrance;
+mod isolation;
+mod look;
+mod mount_table;
 mod place;
 mod terminal;
 
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{RuntimeError, SandboxSpec};
-use armor_runner::{Connection, RunnerError};
+use armor_runner::{Connection, Facts, RunnerError};
 use bollard::models::ContainerInspectResponse;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -23,6 +26,7 @@ use crate::seccomp;
 
 pub(crate) use command::noted_end;
 use entrance::{Entrances, whose};
+pub(crate) use isolation::Isolation;
 pub use place::RunnerFolders;
 pub(crate) use place::{RunnerMounts, RunnerPlace, is_ours};
 
@@ -33,6 +37,15 @@ const ENDING: Duration = Duration::from_secs(2);
 /// How soon it is tried again whether a runner that was just started listens, at first and later.
 const AGAIN: Duration = Duration::from_millis(1);
 const LATER: Duration = Duration::from_millis(100);
+
+/// What came of waiting for the runner of a sandbox.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// It listens, and told what it sees, if it can; or the sandbox has none.
+    There(Option<Box<Facts>>),
+    /// It cannot be spoken to: nobody answers, or somebody else, or one of another version.
+    Not(RunnerError),
+}
 
 /// The runners in the sandboxes of a home.
 #[derive(Debug)]
@@ -121,25 +134,27 @@ impl Inside {
         }
     }
 
-    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen. Gives why
-    /// it cannot be spoken to, if nobody answers, or somebody else, or one of another version.
+    /// Waits so long for the runner of a sandbox that was started, if it has one, to listen and to tell
+    /// what it sees, and what these places really are.
     pub(crate) async fn after_start(
         &self,
         sandbox: &SandboxId,
         container: &ContainerInspectResponse,
         patience: Duration,
-    ) -> Result<Option<RunnerError>, RuntimeError> {
+        places: &[String],
+    ) -> Result<Arrival, RuntimeError> {
         const ACTION: &str = "start its program in the sandbox";
-        let Some(place) = &self.place else { return Ok(None) };
+        let Some(place) = &self.place else { return Ok(Arrival::There(None)) };
         self.entrances.forget(sandbox);
         let entrance = self.entrances.note(place, sandbox, container)?;
-        let Some(entrance) = entrance else { return Ok(None) };
+        let Some(entrance) = entrance else { return Ok(Arrival::There(None)) };
         let give_up = Instant::now() + patience;
         let mut again = AGAIN;
-        let other = loop {
-            match timeout(self.engine.timeout(), entrance.connect()).await {
-                Ok(Ok(_)) => break None,
-                Ok(Err(error @ RunnerError::OtherVersion { .. })) => break Some(error),
+        let arrival = loop {
+            let looking = async { look::inside(entrance.connect().await?, places).await };
+            match timeout(self.engine.timeout(), looking).await {
+                Ok(Ok(seen)) => break Arrival::There(seen),
+                Ok(Err(error @ RunnerError::OtherVersion { .. })) => break Arrival::Not(error),
                 Ok(Err(RunnerError::Unreachable { .. })) if Instant::now() < give_up => {
                     // It listens a moment after its start, unless it has ended.
                     sleep(again).await;
@@ -148,14 +163,17 @@ impl Inside {
                     self.entrances.of(&self.engine, place, sandbox).await?;
                 }
                 Ok(Err(error @ (RunnerError::Unreachable { .. } | RunnerError::Replaced))) => {
-                    return Ok(Some(error));
+                    return Ok(Arrival::Not(error));
                 }
-                Err(_) => return Ok(Some(RunnerError::Lost(io::ErrorKind::TimedOut.into()))),
+                Err(_) => {
+                    let error = RunnerError::Lost(io::ErrorKind::TimedOut.into());
+                    return Ok(Arrival::Not(error));
+                }
                 Ok(Err(error)) => return Err(runner_broke(ACTION, error)),
             }
         };
         place.lock(&entrance.task)?;
-        Ok(other)
+        Ok(arrival)
     }
 
     /// Forgets all there is of a task's runner.

@@ -18,7 +18,7 @@ pub(crate) const PROGRAM: &str = "/run/armor/runner";
 /// The word that makes it the runner.
 const SERVE: &str = "serve";
 /// The folder that it shares with the host, for its socket.
-const SHARED: &str = "/run/armor/host";
+pub(crate) const SHARED: &str = "/run/armor/host";
 
 /// Where a home has what runners need.
 #[derive(Debug, Clone)]

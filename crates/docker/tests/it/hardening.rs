@@ -1,9 +1,12 @@
 //! Every default of R51, in what the engine says and in what a command finds (R51, R97).
 
+use armor_core::error::{Code, Diagnostic};
 use armor_core::id::SandboxId;
-use armor_core::sandbox::{CommandExit, NetworkMode, Runtime};
+use armor_core::sandbox::{CommandExit, NetworkMode, Runtime, SandboxSpec};
 use armor_testkit::{engine, require_engine};
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{
+    ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, NetworkDisconnectRequest,
+};
 
 use crate::support::{Place, USER};
 
@@ -161,6 +164,77 @@ async fn engine_the_first_process_keeps_its_priority_and_others_can_change_their
         assert_eq!(own.exit, CommandExit::Code(0), "{change}: {}", own.stderr);
         assert_ne!(first.exit, CommandExit::Code(0), "{change}: {}", first.stdout);
         assert!(first.stderr.contains("not permitted"), "{change}: {}", first.stderr);
+    }
+}
+
+/// Starts a sandbox that was made weaker meanwhile, and gives what is said of it. It has to be gone.
+async fn start_weaker(place: &Place, sandbox: &SandboxId, spec: &SandboxSpec) -> String {
+    let error = place.runtime.start(sandbox, spec).await.unwrap_err();
+    assert_eq!(error.code(), Code::SandboxWeaker, "{error}");
+    assert_eq!(place.runtime.find(&spec.task).await.unwrap(), None);
+    error.to_string()
+}
+
+// R45: what the engine says it was told, and what came of it, need not be the same.
+#[tokio::test]
+async fn engine_a_network_that_was_added_behind_its_back_is_seen_from_inside() {
+    require_engine!();
+    let place = Place::new();
+    let docker = engine::docker();
+    // Its network is one that another sandbox can be added to.
+    let other = place.spec(NetworkMode::Internal);
+    place.runtime.create(&other).await.unwrap();
+    let network = format!("armor-{}-{}", place.home, other.task);
+    for mode in [NetworkMode::None, NetworkMode::Internal] {
+        let spec = place.spec(mode);
+        let sandbox = place.runtime.create(&spec).await.unwrap().id;
+        if mode == NetworkMode::None {
+            // An engine adds none as long as it has `none`, which its inspection says ever after.
+            let request =
+                NetworkDisconnectRequest { container: sandbox.to_string(), force: Some(true) };
+            docker.disconnect_network("none", request).await.unwrap();
+        }
+        let request = NetworkConnectRequest {
+            container: sandbox.to_string(),
+            ..NetworkConnectRequest::default()
+        };
+        docker.connect_network(&network, request).await.unwrap();
+        let said = start_weaker(&place, &sandbox, &spec).await;
+        assert!(said.contains("the network that was asked for, seen from inside"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn engine_limits_that_were_raised_behind_its_back_are_found() {
+    require_engine!();
+    let place = Place::new();
+    let raised: [(&str, ContainerUpdateBody); 3] = [
+        (
+            "the limit on memory",
+            ContainerUpdateBody {
+                memory: Some(256 << 20),
+                memory_swap: Some(256 << 20),
+                ..ContainerUpdateBody::default()
+            },
+        ),
+        (
+            "the limit on processes",
+            ContainerUpdateBody { pids_limit: Some(4096), ..ContainerUpdateBody::default() },
+        ),
+        (
+            "the limit on processor time",
+            ContainerUpdateBody {
+                nano_cpus: Some(1_000_000_000),
+                ..ContainerUpdateBody::default()
+            },
+        ),
+    ];
+    for (name, body) in raised {
+        let spec = place.spec(NetworkMode::None);
+        let sandbox = place.runtime.create(&spec).await.unwrap().id;
+        engine::docker().update_container(sandbox.as_str(), body).await.unwrap();
+        let said = start_weaker(&place, &sandbox, &spec).await;
+        assert!(said.contains(name), "{said}");
     }
 }
 
