@@ -100,6 +100,11 @@ impl Connection {
         self.descriptors.drain(..count.min(self.descriptors.len())).collect()
     }
 
+    /// Closes all descriptors that came.
+    pub(crate) fn forget_along(&mut self) {
+        self.descriptors.clear();
+    }
+
     /// The next request, unless an answer is still owed.
     pub(crate) fn request(&mut self) -> Result<Option<Request>, FrameError> {
         if self.watching.is_some() { Ok(None) } else { self.decoder.message() }

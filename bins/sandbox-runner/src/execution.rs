@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use armor_output::Written;
 use armor_runner_protocol::{
-    Answer, Cause, Decoder, End, Io, NotStarted, Size, Start, Usage, receive,
+    Answer, Cause, Decoder, End, Io, NotStarted, Signal, Size, Start, Usage, encode, receive, send,
 };
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -18,6 +18,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::capture::Capture;
 use crate::fork::start_supervisor;
 use crate::memory::MemoryKills;
+use crate::order::Order;
 use crate::processes;
 use crate::report::{Exited, Report};
 use crate::supervisor::{Charge, Given};
@@ -139,6 +140,27 @@ impl Execution {
 
     pub(crate) fn written(&self) -> Written {
         self.capture.as_ref().map_or_else(Written::default, Capture::written)
+    }
+
+    /// Has the supervisor send a signal to the command, if that has not ended and is not being ended. One
+    /// that is about to start gets it then.
+    pub(crate) fn signal(&self, signal: Signal) -> Answer {
+        let has_ended = matches!(self.progress, Progress::Exited(_) | Progress::Told);
+        if has_ended || self.ending.is_some() {
+            return Answer::Unknown;
+        }
+        let none: [BorrowedFd<'_>; 0] = [];
+        let order = encode(&Order::Signal(signal)).map_err(io::Error::other);
+        // So short a frame goes as a whole or not at all.
+        match order.and_then(|order| send(&self.line, &order, &none)) {
+            Ok(_) => Answer::Signalled,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let reason = "what watches over the command stands still".to_owned();
+                Answer::Refused { reason }
+            }
+            // The supervisor is gone, and the command goes with it.
+            Err(_) => Answer::Unknown,
+        }
     }
 
     /// Ends it, with everything that came of it. Who comes first says why. A second time does not

@@ -14,6 +14,7 @@ mod execution;
 mod facts;
 mod fork;
 mod memory;
+mod order;
 mod processes;
 mod report;
 mod server;

@@ -338,6 +338,10 @@ impl Server {
                 }
                 None => Answer::Unknown,
             },
+            Request::Signal { execution, signal } => {
+                let execution = named(self, &execution).and_then(|id| self.executions.get(&id));
+                execution.map_or(Answer::Unknown, |execution| execution.signal(signal))
+            }
             Request::List => {
                 let names = |running| {
                     let executions = self.executions.values();
@@ -358,6 +362,13 @@ impl Server {
                 }
             }
             Request::Inspect { places } => Answer::Facts(Box::new(facts::gather(&places))),
+            Request::Other => {
+                // What came along for it must not go to the next start.
+                if let Some(connection) = self.connections.get_mut(&host) {
+                    connection.forget_along();
+                }
+                Answer::Refused { reason: "this runner does not know the request".to_owned() }
+            }
         };
         self.connections.get_mut(&host).map_or(Ok(()), |host| host.answer(&answer))
     }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use armor_runner_protocol::{NotStarted, Usage, encode, send};
+use armor_runner_protocol::{Decoder, NotStarted, Usage, encode, send};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -17,6 +17,7 @@ use rustix::process::{
     Pid, WaitOptions, WaitStatus, getpid, ioctl_tiocsctty, set_child_subreaper, setsid, wait,
 };
 
+use crate::order::{self, Order};
 use crate::processes;
 use crate::report::{Exited, Report};
 
@@ -31,8 +32,8 @@ pub(crate) struct Charge {
     /// All variables of the command.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) given: Given,
-    /// The line to the runner, which hears reports, and shuts it down when all that came of the
-    /// command is to be killed.
+    /// The line to the runner, which hears reports and gives orders, and shuts it down when all that
+    /// came of the command is to be killed.
     pub(crate) line: UnixStream,
 }
 
@@ -67,16 +68,21 @@ pub(crate) fn run(charge: Charge) -> io::Result<()> {
     let children = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
 
     let Charge { argv, cwd, env, given, line } = charge;
+    // On a terminal it is in the group of this process.
+    let has_group = matches!(given, Given::Streams(_));
     let main = match start(&argv, &cwd, env, given) {
         Ok(main) => main,
         Err(why) => return report(&line, &Report::NotStarted(why)),
     };
     report(&line, &Report::Started { pid: main.as_raw_nonzero().get().cast_unsigned() })?;
+    // None once it has been waited for: another may have its number from then on.
+    let mut main = Some(main);
     // It may have ended before its end could be heard of.
-    if reap(main, &line)? {
+    if reap(&mut main, &line)? {
         return Ok(());
     }
 
+    let mut orders = Decoder::default();
     let mut killing = false;
     loop {
         let (wakes, ordered) = {
@@ -94,9 +100,20 @@ pub(crate) fn run(charge: Charge) -> io::Result<()> {
         if wakes {
             while children.read_signal()?.is_some() {}
         }
-        // A runner that is gone has no use for the command either.
-        killing |= ordered;
-        if reap(main, &line)? {
+        if ordered {
+            match order::take(&line, &mut orders) {
+                Some(orders) => {
+                    for Order::Signal(signal) in orders {
+                        if let Some(main) = main {
+                            order::send(signal, main, has_group);
+                        }
+                    }
+                }
+                // A runner that is gone has no use for the command either.
+                None => killing = true,
+            }
+        }
+        if reap(&mut main, &line)? {
             return Ok(());
         }
         if killing {
@@ -107,11 +124,12 @@ pub(crate) fn run(charge: Charge) -> io::Result<()> {
 }
 
 /// Takes the children that have ended. Says whether there is none left.
-fn reap(main: Pid, line: &UnixStream) -> io::Result<bool> {
+fn reap(main: &mut Option<Pid>, line: &UnixStream) -> io::Result<bool> {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(None) => return Ok(false),
-            Ok(Some((pid, status))) if pid == main => {
+            Ok(Some((pid, status))) if *main == Some(pid) => {
+                *main = None;
                 report(line, &Report::Exited(exited(status)))?;
             }
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}

@@ -21,7 +21,7 @@ mod wire;
 
 pub use frame::{Decoder, FrameError, LARGEST_FRAME, encode};
 pub use message::{
-    Answer, Cause, End, Facts, Files, GroupLimits, Hello, Io, NotStarted, Request, Size, Start,
-    Usage, VERSION,
+    Answer, Cause, End, Facts, Files, GroupLimits, Hello, Io, NotStarted, Request, Signal, Size,
+    Start, Usage, VERSION,
 };
 pub use wire::{receive, send};

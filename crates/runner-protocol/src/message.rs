@@ -34,17 +34,52 @@ pub enum Request {
         /// Which.
         execution: String,
     },
+    /// Sends a signal to a command that runs: to its process group, or on a terminal to the command
+    /// alone, since its jobs are its own matter. Answered by [`Answer::Signalled`] or
+    /// [`Answer::Unknown`].
+    Signal {
+        /// Which.
+        execution: String,
+        /// What.
+        signal: Signal,
+    },
     /// Asks for [`Answer::Executions`].
     List,
     /// Asks for the socket at which the sandbox's programs ask for a way out. Answered by
     /// [`Answer::Egress`], or by [`Answer::Refused`] where there is none.
     Egress,
     /// Asks what the runner sees of its sandbox. Answered by [`Answer::Facts`]. Runners from before this
-    /// request hang up, as at any that they do not know.
+    /// request hang up.
     Inspect {
         /// Paths of which is told what they really lead to.
         places: Vec<String>,
     },
+    /// Whatever a later host asks for. Answered by [`Answer::Refused`].
+    #[serde(other)]
+    Other,
+}
+
+/// A signal that a command can be sent, by its name without `SIG`. None of them ends a command for
+/// sure: that is [`Request::Kill`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signal {
+    /// Its terminal or its master is gone; many programs read their settings again.
+    Hup,
+    /// As `Ctrl-C`.
+    Int,
+    /// As `Ctrl-\`; many programs say what they are at.
+    Quit,
+    /// What the program makes of it.
+    Usr1,
+    /// What the program makes of it.
+    Usr2,
+    /// It is to end.
+    Term,
+    /// It stands still. Its time limit does not.
+    Stop,
+    /// It goes on.
+    Cont,
 }
 
 /// A command to be started.
@@ -126,6 +161,8 @@ pub enum Answer {
     Ended(End),
     /// Its processes are being killed; of one that runs, [`Request::Watch`] tells when they are gone.
     Killing,
+    /// The signal is on its way.
+    Signalled,
     /// The executions that are there.
     Executions {
         /// The names of those whose command runs.
@@ -246,4 +283,24 @@ pub struct Usage {
     pub system_micros: u64,
     /// The most memory that a process of it had, in bytes.
     pub max_resident_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_goes_by_its_name() {
+        let request = Request::Signal { execution: "e1".to_owned(), signal: Signal::Usr1 };
+        let text = r#"{"request":"signal","execution":"e1","signal":"USR1"}"#;
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        assert!(serde_json::from_str::<Request>(&text.replace("USR1", "KILL")).is_err());
+    }
+
+    #[test]
+    fn what_a_later_host_asks_for_is_a_message_too() {
+        let later = r#"{"request":"freeze","execution":"e1","for":[1,{"a":null}]}"#;
+        assert_eq!(serde_json::from_str::<Request>(later).unwrap(), Request::Other);
+    }
 }

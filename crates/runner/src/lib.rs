@@ -11,7 +11,8 @@ mod input;
 mod program;
 
 pub use armor_runner_protocol::{
-    Answer, Cause, End, Facts, Files, GroupLimits, Io, NotStarted, Request, Size, Start, Usage,
+    Answer, Cause, End, Facts, Files, GroupLimits, Io, NotStarted, Request, Signal, Size, Start,
+    Usage,
 };
 pub use connection::{Connection, SOCKET};
 pub use error::RunnerError;

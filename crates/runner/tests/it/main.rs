@@ -5,6 +5,7 @@
 mod commands;
 mod facts;
 mod output;
+mod signals;
 mod support;
 mod terminal;
 mod trust;
