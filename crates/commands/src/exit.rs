@@ -73,6 +73,7 @@ impl ExitStatus {
             | Code::CheckpointOccupied
             | Code::CheckpointUnsafe
             | Code::DatabaseInUse
+            | Code::ExecutionNotRunning
             | Code::HookRefused
             | Code::JobState
             | Code::LeaseHeld

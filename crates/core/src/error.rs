@@ -70,6 +70,7 @@ codes! {
     ExecutionInterrupted = "execution.interrupted", "The command's sandbox or watcher went away before the command ended.";
     ExecutionNoBackground = "execution.no_background", "Commands in the sandbox do not go on without a process of Armor.";
     ExecutionNotFound = "execution.not_found", "The task has no execution with this id.";
+    ExecutionNotRunning = "execution.not_running", "The execution's command does not run, or not yet.";
     ExecutionNotExecutable = "execution.not_executable", "The command was found but may not be executed (exit code 126).";
     ExecutionCommandNotFound = "execution.command_not_found", "The command does not exist in the sandbox (exit code 127).";
     ExecutionOutOfMemory = "execution.out_of_memory", "The sandbox ran out of memory, and the kernel killed a process of it.";

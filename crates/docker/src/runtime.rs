@@ -11,12 +11,12 @@ use crate::inside::{self, Arrival, Inside, Isolation, RunnerFolders, is_ours};
 use crate::kernel::Confinement;
 use crate::labels::{TASK_LABEL, filter, name};
 use crate::network::Reach;
-use crate::{attended, exec_terminal, kill, nameless, network, verify};
+use crate::{attended, exec_terminal, kill, nameless, network, signal, verify};
 use armor_core::id::{ExecutionId, HomeId, SandboxId, TaskId};
 use armor_core::sandbox::{
     Belonging, Capacity, CommandEnd, CommandProgress, Egress, ExecRequest, ImageName, NetworkMode,
-    Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Terminal,
-    TerminalRequest, UserIds,
+    Runtime, RuntimeError, RuntimeInfo, Sandbox, SandboxSpec, SandboxState, SandboxStats, Signal,
+    Terminal, TerminalRequest, UserIds,
 };
 use armor_runner::{Facts, RunnerError};
 use async_trait::async_trait;
@@ -440,6 +440,19 @@ impl Runtime for DockerRuntime {
 
     async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
         self.restarted(sandbox, &[]).await.map(drop)
+    }
+
+    async fn signal(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        user: UserIds,
+        signal: Signal,
+    ) -> Result<bool, RuntimeError> {
+        match self.inside.signal(sandbox, execution, signal).await? {
+            Some(sent) => Ok(sent),
+            None => signal::signal(&self.engine, sandbox, execution, user, signal).await,
+        }
     }
 
     async fn copy_in(

@@ -1,9 +1,9 @@
-//! Executions that somebody else started: followed, and ended.
+//! Executions that somebody else started: followed, sent signals, and ended.
 
 use std::time::Duration;
 
 use armor_core::execution::Execution;
-use armor_core::sandbox::{CommandProgress, OutputChunk, RuntimeError, SandboxState};
+use armor_core::sandbox::{CommandProgress, OutputChunk, RuntimeError, SandboxState, Signal};
 use armor_persistence::StorageError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -57,6 +57,32 @@ impl Lifecycle {
         }
         Err(RuntimeError::Timeout { action: "end a command that was killed", limit: KILL_LIMIT }
             .into())
+    }
+
+    /// Sends a signal to the command of an execution, and to what it started that has not taken a
+    /// process group of its own. What comes of that is the command's own matter.
+    ///
+    /// # Errors
+    /// When the command does not run, or stands still with its sandbox; and when the registry or the
+    /// runtime fails.
+    pub async fn signal_execution(
+        &self,
+        execution: &Execution,
+        signal: Signal,
+    ) -> Result<(), LifecycleError> {
+        let _held = self.until_restored(&execution.task).await?;
+        if execution.end.is_none()
+            && let Some(sandbox) = self.parts.runtime.find(&execution.task).await?
+            && sandbox.state == SandboxState::Running
+        {
+            let user = self.user_of(&self.parts.registry.get(&execution.task).await?.sandbox);
+            match self.parts.runtime.signal(&sandbox.id, &execution.id, user, signal).await {
+                Ok(true) => return Ok(()),
+                Ok(false) | Err(RuntimeError::SandboxGone { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(LifecycleError::NotRunning { execution: execution.id.clone() })
     }
 
     /// Waits until somebody has noted the end of an execution: whoever watches it, or we.

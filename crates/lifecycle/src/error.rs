@@ -6,7 +6,7 @@ use armor_checkpoint_store::StoreError;
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::InvalidCommand;
 use armor_core::hook::HookPoint;
-use armor_core::id::{CheckpointId, InvalidId, TaskId};
+use armor_core::id::{CheckpointId, ExecutionId, InvalidId, TaskId};
 use armor_core::path::InvalidPath;
 use armor_core::sandbox::{InvalidSandboxField, NetworkMode, RuntimeError};
 use armor_core::task::{InvalidField, TaskError, WorkspaceMode};
@@ -65,6 +65,12 @@ pub enum LifecycleError {
     /// The sandbox cannot run a command without a process of Armor.
     #[error("commands in this sandbox do not go on without a process of Armor")]
     NoBackground,
+    /// A command cannot hear a signal.
+    #[error("the command of execution {execution} does not run now")]
+    NotRunning {
+        /// Which.
+        execution: ExecutionId,
+    },
     /// The settings do not let tasks have this network.
     #[error("the settings do not let tasks have the network {network}")]
     NetworkRefused {
@@ -194,6 +200,7 @@ impl Diagnostic for LifecycleError {
                 Code::ArgumentInvalid
             }
             Self::NoBackground => Code::ExecutionNoBackground,
+            Self::NotRunning { .. } => Code::ExecutionNotRunning,
             Self::NetworkRefused { .. } => Code::NetworkRefused,
             Self::LimitRefused { .. } => Code::SandboxRefused,
             Self::WorkspaceRefused { .. } | Self::NotToBeBound { .. } => Code::WorkspaceRefused,
@@ -229,6 +236,7 @@ impl Diagnostic for LifecycleError {
             Self::VariableValue(_) => Some("Leave the NUL out.".to_owned()),
             Self::TimeLimit { .. } => Some("Choose one in between.".to_owned()),
             Self::NoBackground => Some("Wait for the command's end, or use an engine on this machine; `armor doctor` says more.".to_owned()),
+            Self::NotRunning { execution } => Some(format!("See whether it has ended (`armor executions list`). What it left behind goes with `armor executions kill TASK {execution}`.")),
             Self::NetworkRefused { modes, .. } => {
                 let modes: Vec<_> = modes.iter().map(|mode| mode.as_str()).collect();
                 Some(format!("Use one of {}, or add it to network.modes in armor.toml.", modes.join(", ")))

@@ -5,6 +5,7 @@ mod fields;
 mod orphan;
 mod runtime;
 mod share;
+mod signal;
 mod spec;
 mod terminal;
 
@@ -17,5 +18,6 @@ pub use runtime::{
     Silent, StreamKind, Written,
 };
 pub use share::{MonitorAction, Resource, Use};
+pub use signal::{Signal, UnknownSignal};
 pub use spec::{Access, Mount, SandboxSpec, UserIds, paths};
 pub use terminal::{Pending, Terminal, TerminalRequest, TerminalSize};

@@ -16,7 +16,8 @@ use crate::error::{Code, Diagnostic};
 use crate::execution::ExecutionUsage;
 use crate::id::{ExecutionId, SandboxId, TaskId};
 use crate::sandbox::{
-    Belonging, Capacity, ImageName, Pending, SandboxSpec, Terminal, TerminalRequest, UserIds,
+    Belonging, Capacity, ImageName, Pending, SandboxSpec, Signal, Terminal, TerminalRequest,
+    UserIds,
 };
 use crate::time::Timestamp;
 
@@ -442,6 +443,17 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// Kills all processes of a sandbox, which goes on empty. Not by two at once, nor while somebody
     /// starts it.
     async fn restart(&self, sandbox: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// Sends a signal to a command, and to what it started that has not taken a process group of its
+    /// own. False when it does not run: what it left behind hears nothing. `user` is the one that the
+    /// execution was started with.
+    async fn signal(
+        &self,
+        sandbox: &SandboxId,
+        execution: &ExecutionId,
+        user: UserIds,
+        signal: Signal,
+    ) -> Result<bool, RuntimeError>;
 
     /// Puts files into a folder of the sandbox: `archive` is an uncompressed tar.
     async fn copy_in(

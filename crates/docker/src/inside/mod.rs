@@ -9,6 +9,7 @@ mod isolation;
 mod look;
 mod mount_table;
 mod place;
+mod signal;
 mod terminal;
 
 use std::io;

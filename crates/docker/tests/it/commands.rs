@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use armor_core::error::{Code, Diagnostic};
-use armor_core::sandbox::{CommandEnd, CommandExit, NetworkMode, Runtime};
+use armor_core::id::ExecutionId;
+use armor_core::sandbox::{CommandEnd, CommandExit, NetworkMode, Runtime, Signal};
 use armor_testkit::require_engine;
 
 use tokio::sync::watch;
@@ -166,6 +167,36 @@ async fn engine_a_fork_bomb_is_ended_and_the_sandbox_goes_on() {
         let _ended = running.end().await;
         assert_eq!(place.sh(&sandbox, "echo alive").await.stdout, "alive\n");
         assert_eq!(alive(&place, &sandbox).await, "");
+    }
+}
+
+// R52: with the runner and without.
+#[tokio::test]
+async fn engine_a_signal_reaches_a_command_with_its_group_and_no_other() {
+    require_engine!();
+    for place in Place::both() {
+        let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+        let begin = async |line: &str| {
+            let mut running = place.begin(&sandbox, place.request(&["/bin/sh", "-c", line]));
+            running.writes().await;
+            running
+        };
+        let send = async |execution: &ExecutionId, signal| {
+            place.runtime.signal(&sandbox, execution, USER, signal).await.unwrap()
+        };
+        let other = begin("echo begun; exec tail -f /dev/null").await;
+        let running = begin("trap 'exit 7' USR1; sleep 1000 & echo begun; wait").await;
+        let execution = running.execution.clone();
+        assert!(send(&execution, Signal::Usr1).await);
+        assert_eq!(running.end().await.unwrap().exit, CommandExit::Code(7));
+        // What has ended hears nothing, nor does what never ran.
+        assert!(!send(&execution, Signal::Usr1).await);
+        assert!(!send(&place.execution(), Signal::Usr1).await);
+        let alone = async { while alive(&place, &sandbox).await != "tail\n" {} };
+        tokio::time::timeout(Duration::from_secs(30), alone).await.unwrap();
+
+        assert!(send(&other.execution, Signal::Term).await);
+        assert_eq!(other.end().await.unwrap().exit, CommandExit::Code(128 + 15));
     }
 }
 
