@@ -9,7 +9,7 @@ use armor_core::id::InvalidId;
 use armor_core::job::{InvalidJobId, QueueError};
 use armor_core::network::InvalidRule;
 use armor_core::path::InvalidPath;
-use armor_core::sandbox::{InvalidSandboxField, RuntimeError};
+use armor_core::sandbox::{InvalidSandboxField, RuntimeError, UnknownSignal};
 use armor_core::task::{InvalidField, UnknownStatus};
 use armor_core::time::InvalidTimestamp;
 use armor_events::{InvalidPattern, RetryError};
@@ -42,6 +42,9 @@ pub enum CommandError {
     /// A choice about a sandbox is wrong.
     #[error(transparent)]
     SandboxField(#[from] InvalidSandboxField),
+    /// A signal is none for commands.
+    #[error(transparent)]
+    Signal(#[from] UnknownSignal),
     /// A rule about what may be reached is wrong.
     #[error(transparent)]
     Rule(#[from] InvalidRule),
@@ -141,6 +144,7 @@ impl Diagnostic for CommandError {
             Self::Git(error) => error.code(),
             Self::Field(error) => error.code(),
             Self::SandboxField(error) => error.code(),
+            Self::Signal(error) => error.code(),
             Self::Rule(error) => error.code(),
             Self::CheckpointName(error) => error.code(),
             Self::Status(error) => error.code(),
@@ -174,6 +178,7 @@ impl Diagnostic for CommandError {
             Self::Git(error) => error.next_step(),
             Self::Field(error) => error.next_step(),
             Self::SandboxField(error) => error.next_step(),
+            Self::Signal(error) => error.next_step(),
             Self::Rule(error) => error.next_step(),
             Self::CheckpointName(error) => error.next_step(),
             Self::Status(error) => error.next_step(),

@@ -2,7 +2,7 @@
 
 use armor_core::execution::Execution;
 use armor_core::id::ExecutionId;
-use armor_core::sandbox::OutputChunk;
+use armor_core::sandbox::{OutputChunk, Signal};
 use armor_persistence::output::replay;
 use futures_util::FutureExt;
 use serde_json::json;
@@ -54,7 +54,15 @@ pub(crate) const SHORT_LOGS: Command = Command { name: "logs", ..LOGS };
 pub(crate) const KILL: Command = Command {
     name: "executions kill",
     about: "Kill an execution with all its processes, also what it left behind",
-    arguments: &[TASK, Argument { name: "execution", kind: Kind::Required, help: "The execution" }],
+    arguments: &[
+        TASK,
+        Argument { name: "execution", kind: Kind::Required, help: "The execution" },
+        Argument {
+            name: "signal",
+            kind: Kind::Option("NAME"),
+            help: "Send its command this signal instead: HUP, INT, QUIT, USR1, USR2, TERM, STOP or CONT",
+        },
+    ],
     run: Run::Open(|call| kill(call).boxed()),
 };
 
@@ -121,9 +129,15 @@ fn shown(call: &Call, execution: &Execution) -> Result<Outcome, CommandError> {
 }
 
 async fn kill(call: Call) -> Result<Outcome, CommandError> {
+    let signal = call.arguments.get("signal").map(str::parse::<Signal>).transpose()?;
     let Some(execution) = named(&call).await? else {
         return Err(CommandError::Missing { argument: "execution" });
     };
+    if let Some(signal) = signal {
+        call.context.lifecycle.signal_execution(&execution, signal).await?;
+        let text = format!("{} was sent {signal}", execution.id);
+        return Outcome::well(&ExecutionSummary::from(&execution), text);
+    }
     let ended = call.context.lifecycle.kill_execution(execution).await?;
     Outcome::well(&ExecutionSummary::from(&ended), format!("{} {}", ended.id, ended.status()))
 }

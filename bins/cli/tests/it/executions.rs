@@ -61,6 +61,32 @@ async fn engine_a_command_in_the_background_is_listed_followed_and_killed() {
     );
 }
 
+// R52
+#[tokio::test]
+async fn engine_a_command_is_sent_signals_and_makes_of_them_what_it_wants() {
+    require_engine!();
+    let home = Home::new();
+    let (task, workspace) = started_task(&home, &[]);
+    let line = "trap 'echo heard' INT; trap 'echo bye; exit 6' TERM; touch begun; while true; do sleep 0.02; done";
+    let begun = json(&home, &["exec", "--background", "--shell", &task, line]);
+    let id = begun["execution_id"].as_str().unwrap();
+    until("it never began", || workspace.join("begun").exists());
+    let sent = json(&home, &["executions", "kill", "--signal", "sigint", &task, id]);
+    assert_eq!((&sent["execution_id"], &sent["status"]), (&json!(id), &json!("running")));
+    let logs = ["executions", "logs", task.as_str(), id];
+    until("it heard nothing", || armor(&home, &logs).out == "heard\n");
+    let sent = armor(&home, &["executions", "kill", &task, id, "--signal", "TERM"]);
+    assert_eq!((sent.code, sent.out), (0, format!("{id} was sent TERM\n")), "{}", sent.err);
+    let followed = armor(&home, &["executions", "logs", "--follow", &task, id]);
+    assert_eq!((followed.code, followed.out.as_str()), (6, "heard\nbye\n"), "{followed:?}");
+    for (signal, exit, code) in
+        [("INT", 4, "execution.not_running"), ("KILL", 2, "argument.invalid")]
+    {
+        let kill = ["executions", "kill", "--signal", signal, task.as_str(), id];
+        assert_eq!(refused(&home, &kill, exit), code);
+    }
+}
+
 #[tokio::test]
 async fn engine_a_command_whose_armor_is_killed_is_there_with_its_output_and_its_exit_code() {
     require_engine!();
