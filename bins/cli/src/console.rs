@@ -2,10 +2,10 @@
 
 #![allow(clippy::print_stderr, reason = "progress goes to standard error")]
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 
 use armor::commands::{Console, PersonsTerminal, TerminalKind};
-use armor::sandbox::{OutputChunk, StreamKind, TerminalSize};
+use armor::sandbox::{InputSource, OutputChunk, StreamKind, TerminalSize};
 use armor::{Environment, Progress};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::Value;
@@ -81,10 +81,8 @@ impl Console for Terminal {
         raw_terminal()
     }
 
-    fn stdin(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes)?;
-        Ok(bytes)
+    fn stdin(&self) -> InputSource {
+        Box::new(tokio::io::stdin())
     }
 }
 

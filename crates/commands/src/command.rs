@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use armor_core::config::Configuration;
 use armor_core::id::IdSource;
-use armor_core::sandbox::{OutputChunk, Progress, TerminalSize};
+use armor_core::sandbox::{InputSource, OutputChunk, Progress, TerminalSize};
 use armor_core::time::Clock;
 use armor_lifecycle::Lifecycle;
 use armor_registry::Backups;
@@ -176,8 +176,8 @@ pub trait Console: Progress {
     /// Asks whether to go on. False where nobody can be asked.
     fn confirm(&self, question: &str) -> bool;
 
-    /// What the command in a sandbox is to read.
-    fn stdin(&self) -> std::io::Result<Vec<u8>>;
+    /// What the command in a sandbox is to read, as it comes.
+    fn stdin(&self) -> InputSource;
 
     /// The person's terminal; none where there is none.
     fn terminal(&self) -> Option<TerminalKind>;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use armor_core::execution::CommandLine;
 use armor_core::id::AgentId;
-use armor_core::sandbox::OutputChunk;
+use armor_core::sandbox::{Input, InputStream, OutputChunk};
 use armor_core::task::{Task, TaskStatus};
 use armor_lifecycle::{Begun, Execute, ExecutionReport};
 use futures_util::FutureExt;
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use crate::arguments::{Argument, Kind};
@@ -60,14 +61,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
     let reference = task.id.as_str();
 
     let command = command_of(&call);
-    let stdin = if arguments.has("stdin") {
-        let bytes = call.console.stdin();
-        let bytes =
-            bytes.map_err(|source| CommandError::Io { action: "read standard input", source })?;
-        Some(bytes.into())
-    } else {
-        None
-    };
+    let stdin = if arguments.has("stdin") { Some(input(&call).await?) } else { None };
     let (live, mut pieces) = mpsc::channel::<OutputChunk>(64);
     let agent = agent_of(&call)?;
     let request = Execute {
@@ -115,6 +109,18 @@ fn ended(call: &Call, report: ExecutionReport) -> Result<Outcome, CommandError> 
         call.console.step(&text);
     }
     Ok(Outcome { json: Some(serde_json::to_value(&view)?), text: String::new(), exit })
+}
+
+/// What the command is to read: as it comes, or all of it where nobody stays to pass it on.
+async fn input(call: &Call) -> Result<Input, CommandError> {
+    let mut stdin = call.console.stdin();
+    if !call.arguments.has("background") {
+        return Ok(Input::Stream(InputStream::new(stdin)));
+    }
+    let mut bytes = Vec::new();
+    let read = stdin.read_to_end(&mut bytes).await;
+    read.map_err(|source| CommandError::Io { action: "read standard input", source })?;
+    Ok(Input::Bytes(bytes.into()))
 }
 
 /// The command that was given, as one line or as its words.

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use armor_core::id::{ExecutionId, SandboxId};
-use armor_core::sandbox::{CommandExit, OutputChunk, RuntimeError, StreamKind, UserIds};
+use armor_core::sandbox::{CommandExit, Input, OutputChunk, RuntimeError, StreamKind, UserIds};
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::ExecInspectResponse;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::engine::{Engine, status};
+use crate::feed::pass_on;
 use crate::kill;
 
 /// How the engine begins the text that it sends as output when a command could not be started.
@@ -31,7 +32,7 @@ pub(crate) struct Exec {
     pub(crate) user: String,
     pub(crate) cwd: String,
     pub(crate) env: Vec<String>,
-    pub(crate) stdin: Option<Bytes>,
+    pub(crate) stdin: Option<Input>,
 }
 
 /// Who a command is: in a group of its own, by which its processes are found.
@@ -69,18 +70,15 @@ pub(crate) async fn run(
         .call("start a command", docker.start_exec(&created.id, Some(start)))
         .await
         .map_err(|error| gone_if_not_there(sandbox, error))?;
-    let StartExecResults::Attached { output: mut stream, mut input } = started else {
+    let StartExecResults::Attached { output: mut stream, input } = started else {
         return Err(engine_broke("start a command", "it answered as if detached"));
     };
 
-    let feed = exec.stdin.map(|bytes| {
-        tokio::spawn(async move {
-            // The command may end without reading all of it, which is its own business.
-            if input.write_all(&bytes).await.is_ok() {
-                let _closed = input.shutdown().await;
-            }
-        })
-    });
+    // Ended when this is dropped: it may be stuck in a pipe that nobody reads any more, or wait for more.
+    let mut feeding = JoinSet::new();
+    if let Some(source) = exec.stdin.and_then(|stdin| stdin.source()) {
+        feeding.spawn(pass_on(source, input));
+    }
     let mut sink = Sink { output, withheld: None };
     let mut broken = None;
     while let Some(piece) = stream.next().await {
@@ -94,10 +92,7 @@ pub(crate) async fn run(
             }
         }
     }
-    if let Some(feed) = feed {
-        // It may be stuck in a pipe that nobody reads any more.
-        feed.abort();
-    }
+    drop(feeding);
     if let Some(error) = broken {
         return Err(error);
     }

@@ -16,6 +16,7 @@ mod exec;
 mod exec_terminal;
 mod far;
 mod features;
+mod feed;
 mod images;
 mod inside;
 mod kernel;

@@ -4,7 +4,7 @@ use std::io;
 
 use armor::Progress;
 use armor::commands::{Console, PersonsTerminal, TerminalKind};
-use armor::sandbox::OutputChunk;
+use armor::sandbox::{InputSource, OutputChunk};
 use serde_json::Value;
 
 /// Hears nothing, says nothing and agrees to nothing.
@@ -28,8 +28,8 @@ impl Console for Nobody {
         false
     }
 
-    fn stdin(&self) -> io::Result<Vec<u8>> {
-        Ok(Vec::new())
+    fn stdin(&self) -> InputSource {
+        Box::new(tokio::io::empty())
     }
 
     fn terminal(&self) -> Option<TerminalKind> {

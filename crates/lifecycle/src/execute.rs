@@ -8,11 +8,10 @@ use armor_core::error::Report;
 use armor_core::execution::{CommandLine, Execution};
 use armor_core::id::{AgentId, SandboxId};
 use armor_core::path::RelativePath;
-use armor_core::sandbox::{CommandProgress, OutputChunk, paths};
+use armor_core::sandbox::{CommandProgress, Input, OutputChunk, paths};
 use armor_core::task::Task;
 use armor_persistence::StorageError;
 use armor_persistence::output::Excerpt;
-use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +33,7 @@ pub struct Execute {
     /// Variables to add.
     pub env: BTreeMap<String, String>,
     /// What the command reads.
-    pub stdin: Option<Bytes>,
+    pub stdin: Option<Input>,
     /// Its time limit.
     pub timeout: Option<Duration>,
     /// Where its output goes besides the disk, as it comes.

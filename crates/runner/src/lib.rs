@@ -16,5 +16,5 @@ pub use armor_runner_protocol::{
 };
 pub use connection::{Connection, SOCKET};
 pub use error::RunnerError;
-pub use input::input;
+pub use input::{input, input_pipe};
 pub use program::Program;

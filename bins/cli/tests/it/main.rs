@@ -12,6 +12,7 @@ mod engines;
 mod events;
 mod executions;
 mod help;
+mod input;
 mod jobs;
 mod network;
 mod output;

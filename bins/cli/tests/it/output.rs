@@ -10,23 +10,23 @@ use serde_json::json;
 use crate::support::{armor, json, started_task};
 
 /// What the program may take of the memory, whatever goes through it.
-const MOST_KIB: u64 = 100 << 10;
+pub(crate) const MOST_KIB: u64 = 100 << 10;
 
 /// The SHA-256 of what is written to it, by the program that sandboxes have, too.
-struct Hash(Child);
+pub(crate) struct Hash(Child);
 
 impl Hash {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut program = Command::new("sha256sum");
         program.stdin(Stdio::piped()).stdout(Stdio::piped());
         Self(program.spawn().unwrap())
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.stdin.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
-    fn end(self) -> String {
+    pub(crate) fn end(self) -> String {
         let said = self.0.wait_with_output().unwrap();
         String::from_utf8(said.stdout).unwrap()[..64].to_owned()
     }
@@ -65,7 +65,7 @@ fn streamed(home: &Home, arguments: &[&str]) -> Streamed {
 }
 
 /// The most resident memory that a process has had so far; nothing is told of one that has ended.
-fn most_resident_kib(pid: u32) -> u64 {
+pub(crate) fn most_resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse().unwrap())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use armor::{CommandLine, CreateTask, Execute};
 use armor_core::error::{Code, Diagnostic};
 use armor_core::execution::ExecutionStatus;
-use armor_core::sandbox::TerminalSize;
+use armor_core::sandbox::{Input, InputStream, TerminalSize};
 use armor_testkit::{Home, engine, require_engine};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,30 @@ async fn engine_a_sandbox_whose_runner_cannot_be_reached_is_seen_to_before_the_n
     let sockets = home.path().join("runners/sockets").join(task.id.as_str());
     std::fs::remove_file(sockets.join("runner.sock")).unwrap();
     assert_eq!(sh(&armor, &task, "cat file").await, "kept\n");
+}
+
+// What comes to be read is not taken before the command runs, so nothing is lost with a sandbox.
+#[tokio::test]
+async fn engine_input_that_comes_is_whole_in_a_sandbox_that_had_to_be_made_again() {
+    require_engine!();
+    let home = Home::new();
+    let armor = open(&home).await;
+    let task = attached(&armor, &home.repository()).await;
+    sh(&armor, &task, "true").await;
+    let sandbox = armor.lifecycle().runtime().find(&task.id).await.unwrap().unwrap().id;
+    let force = RemoveContainerOptionsBuilder::new().force(true).build();
+    engine::docker().remove_container(sandbox.as_str(), Some(force)).await.unwrap();
+    let lines: String = (0..100_000).map(|n| n.to_string() + "\n").collect();
+    let source = Box::new(std::io::Cursor::new(lines.clone()));
+    let request = Execute {
+        stdin: Some(Input::Stream(InputStream::new(source))),
+        ..Execute::new(CommandLine::Shell("cat > got".to_owned()))
+    };
+    let execute = armor.lifecycle().execute(task.id.as_str(), request, CancellationToken::new());
+    assert_eq!(execute.await.unwrap().execution.status(), ExecutionStatus::Exited);
+    let got = armor.lifecycle().folder(&task.id).workspace().join("got");
+    let got = std::fs::read_to_string(got).unwrap();
+    assert!(got == lines, "{} bytes of {}", got.len(), lines.len());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod fields;
+mod input;
 mod orphan;
 mod runtime;
 mod share;
@@ -11,6 +12,7 @@ mod terminal;
 
 pub use capacity::Capacity;
 pub use fields::{ImageName, InvalidSandboxField, Limits, NetworkMode};
+pub use input::{Input, InputSource, InputStream};
 pub use orphan::{Belonging, OrphanCause};
 pub use runtime::{
     CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, Images, OutputChunk,

@@ -16,7 +16,7 @@ use crate::error::{Code, Diagnostic};
 use crate::execution::ExecutionUsage;
 use crate::id::{ExecutionId, SandboxId, TaskId};
 use crate::sandbox::{
-    Belonging, Capacity, ImageName, Pending, SandboxSpec, Signal, Terminal, TerminalRequest,
+    Belonging, Capacity, ImageName, Input, Pending, SandboxSpec, Signal, Terminal, TerminalRequest,
     UserIds,
 };
 use crate::time::Timestamp;
@@ -262,7 +262,7 @@ pub struct ExecRequest {
     /// Variables added to those that the sandbox has.
     pub env: Vec<(String, String)>,
     /// What the command reads; its standard input is empty without it.
-    pub stdin: Option<Bytes>,
+    pub stdin: Option<Input>,
     /// After how long it is killed with all its children.
     pub limit: Duration,
     /// Where its output is kept.
@@ -381,7 +381,8 @@ pub trait Runtime: Send + Sync + fmt::Debug {
         task: Option<&TaskId>,
     ) -> Result<Vec<(TaskId, Belonging)>, RuntimeError>;
 
-    /// Runs a command, keeps its output, and waits for its end.
+    /// Runs a command, keeps its output, and waits for its end. Input that comes while it runs is taken
+    /// once it has been started, and passed on by us: it ends when this is dropped.
     ///
     /// An error that [lacks a sandbox](RuntimeError::lacks_sandbox) means that the command was not
     /// started, and [`RuntimeError::Overdue`] that it may still run. When this is dropped, and when its

@@ -1,25 +1,31 @@
 //! Commands through the runner in a sandbox.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use armor_core::execution::ExecutionUsage;
 use armor_core::id::{ExecutionId, SandboxId};
 use armor_core::sandbox::{
-    CommandEnd, CommandExit, CommandProgress, ExecRequest, RuntimeError, Written,
+    CommandEnd, CommandExit, CommandProgress, ExecRequest, Input, InputStream, RuntimeError,
+    Written,
 };
 use armor_core::time::Timestamp;
 use armor_output::{OutputFiles, end_file, make_ahead, on_disk};
 use armor_runner::{
     Answer, Cause, Connection, End, Files, Io, NotStarted, Request, RunnerError, Start, input,
+    input_pipe,
 };
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::{Inside, runner_broke};
 use crate::exec::engine_broke;
+use crate::feed::pass_on;
 
 /// What a runner may be late with a time limit before somebody else ends the command: for a tree of
 /// processes that is killed, and one who stopped the supervisor.
@@ -40,14 +46,17 @@ impl Inside {
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
         let folder = &request.output.folder;
         let unkept = |source| RuntimeError::Output { folder: folder.clone(), source };
-        let given = Given::prepare(request).map_err(unkept)?;
+        let (given, feed) = Given::prepare(request).map_err(unkept)?;
         let told = async {
             let asked = connection.ask(&Request::Start(start(request)), &given.descriptors()).await;
             asked.map_err(|error| runner_broke("start a command", error))?;
             // The runner has its own now.
             drop(given);
             make_next_ahead(folder);
-            last_answer(&mut connection, progress).await
+            tokio::select! {
+                answer = last_answer(&mut connection, progress) => answer,
+                never = feed_once_it_runs(feed, progress.subscribe()) => match never {},
+            }
         };
         let noted = || noted_end(folder);
         let heard = unless_overdue(told, request.limit, noted, || self.may_be_late(sandbox));
@@ -179,24 +188,54 @@ async fn unless_overdue<T, L: Future<Output = bool>>(
 struct Given {
     output: OutputFiles,
     end: File,
-    stdin: Option<File>,
+    stdin: Option<OwnedFd>,
+}
+
+/// Input that comes while a command runs, and our end of the pipe that the command reads.
+struct Feed {
+    stream: InputStream,
+    pipe: pipe::Sender,
 }
 
 impl Given {
-    fn prepare(request: &ExecRequest) -> io::Result<Self> {
+    fn prepare(request: &ExecRequest) -> io::Result<(Self, Option<Feed>)> {
         let folder = &request.output.folder;
-        Ok(Self {
-            output: OutputFiles::create(folder)?,
-            end: File::create(end_file(folder))?,
-            stdin: request.stdin.as_deref().map(input).transpose()?,
-        })
+        let output = OutputFiles::create(folder)?;
+        let end = File::create(end_file(folder))?;
+        let (stdin, feed) = match &request.stdin {
+            None => (None, None),
+            Some(Input::Bytes(bytes)) => (Some(OwnedFd::from(input(bytes)?)), None),
+            Some(Input::Stream(stream)) => {
+                let (theirs, ours) = input_pipe()?;
+                let pipe = pipe::Sender::from_owned_fd(ours)?;
+                (Some(theirs), Some(Feed { stream: stream.clone(), pipe }))
+            }
+        };
+        Ok((Self { output, end, stdin }, feed))
     }
 
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let OutputFiles { stdout, stderr, order } = &self.output;
         let files = [stdout, stderr, order, &self.end];
-        files.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
+        let stdin = self.stdin.iter().map(AsFd::as_fd);
+        files.into_iter().map(AsFd::as_fd).chain(stdin).collect()
     }
+}
+
+/// Passes on what a command reads, from when it runs: a command that was not started may be tried
+/// again, and nothing of it is to be lost. Goes on until it is dropped, though the pipe ends with what
+/// there is to read.
+async fn feed_once_it_runs(
+    feed: Option<Feed>,
+    mut heard: watch::Receiver<Option<Written>>,
+) -> Infallible {
+    if let Some(Feed { stream, pipe }) = feed {
+        let runs = heard.wait_for(Option::is_some).await.is_ok();
+        if runs && let Some(source) = stream.take() {
+            pass_on(source, pipe).await;
+        }
+    }
+    std::future::pending().await
 }
 
 /// While the command runs, nobody waits for the disk.

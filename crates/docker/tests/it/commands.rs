@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use armor_core::error::{Code, Diagnostic};
 use armor_core::id::ExecutionId;
-use armor_core::sandbox::{CommandEnd, CommandExit, NetworkMode, Runtime, Signal};
+use armor_core::sandbox::{
+    CommandEnd, CommandExit, Input, InputStream, NetworkMode, Runtime, Signal,
+};
 use armor_testkit::require_engine;
 
+use tokio::io::{AsyncRead, AsyncWriteExt, duplex, repeat};
 use tokio::sync::watch;
 
 use crate::support::Place;
@@ -25,14 +28,14 @@ async fn engine_arguments_environment_directory_and_input_arrive_as_they_are() {
             place.request(&["/bin/sh", "-c", "pwd; echo \"$A\"; echo $HOME; cat; echo end"]);
         "/tmp".clone_into(&mut request.cwd);
         request.env = vec![("A".to_owned(), "x=y\nz".to_owned())];
-        request.stdin = Some("in".repeat(500_000).into());
+        request.stdin = Some(Input::Bytes("in".repeat(500_000).into()));
         let ran = place.exec(&sandbox, request).await.unwrap();
         let rest = ran.stdout.strip_prefix("/tmp\nx=y\nz\n/home/agent\n").unwrap();
         assert_eq!(rest, format!("{}end\n", "in".repeat(500_000)));
 
         // One that reads nothing of much input does not hang.
         let mut request = place.request(&["/bin/true"]);
-        request.stdin = Some(vec![b'x'; 8 << 20].into());
+        request.stdin = Some(Input::Bytes(vec![b'x'; 8 << 20].into()));
         assert_eq!(place.exec(&sandbox, request).await.unwrap().exit, CommandExit::Code(0));
         // One without input finds it empty.
         let ran = place.exec(&sandbox, place.request(&["/bin/cat"])).await.unwrap();
@@ -80,6 +83,50 @@ async fn engine_output_comes_while_the_command_runs() {
         place.sh(&sandbox, "echo on > /tmp/f").await;
         assert_eq!(running.end().await.unwrap().exit, CommandExit::Code(0));
     }
+}
+
+fn stream(source: impl AsyncRead + Send + Unpin + 'static) -> Input {
+    Input::Stream(InputStream::new(Box::new(source)))
+}
+
+#[tokio::test]
+async fn engine_input_reaches_a_command_as_it_comes_and_ends_where_it_ends() {
+    require_engine!();
+    for place in Place::both() {
+        let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+        let (mut typed, source) = duplex(64);
+        let mut request = place.request(&["/bin/cat"]);
+        request.stdin = Some(stream(source));
+        let mut running = place.begin(&sandbox, request);
+        for line in 1..=3 {
+            typed.write_all(b"line\n").await.unwrap();
+            running.has_written(5 * line).await;
+        }
+        drop(typed);
+        assert_eq!(running.end().await.unwrap().exit, CommandExit::Code(0));
+
+        // One that reads a little of what never ends, and one that does not wait for what never comes.
+        let mut request = place.request(&["/bin/sh", "-c", "head -c 3"]);
+        request.stdin = Some(stream(repeat(b'x')));
+        let ran = place.exec(&sandbox, request).await.unwrap();
+        assert_eq!((ran.stdout.as_str(), ran.exit), ("xxx", CommandExit::Code(0)));
+        let (_typed, source) = duplex(64);
+        let mut request = place.request(&["/bin/true"]);
+        request.stdin = Some(stream(source));
+        assert_eq!(place.exec(&sandbox, request).await.unwrap().exit, CommandExit::Code(0));
+    }
+}
+
+#[tokio::test]
+async fn engine_input_that_comes_can_be_opened_by_its_name_to_read_and_not_to_write() {
+    require_engine!();
+    let place = Place::new();
+    let sandbox = place.sandbox(&place.spec(NetworkMode::None)).await;
+    let line = "cat /dev/stdin; echo x 1<>/proc/self/fd/0 && echo written; true";
+    let mut request = place.request(&["/bin/sh", "-c", line]);
+    request.stdin = Some(stream(std::io::Cursor::new("typed\n")));
+    let ran = place.exec(&sandbox, request).await.unwrap();
+    assert_eq!((ran.stdout.as_str(), ran.exit), ("typed\n", CommandExit::Code(0)), "{ran:?}");
 }
 
 #[tokio::test]

@@ -47,7 +47,13 @@ pub(crate) struct Running {
 impl Running {
     /// Waits until it has written something to standard output.
     pub(crate) async fn writes(&mut self) {
-        let wrote = |written: &Option<Written>| written.is_some_and(|written| written.stdout > 0);
+        self.has_written(1).await;
+    }
+
+    /// Waits until it has written so many bytes to standard output.
+    pub(crate) async fn has_written(&mut self, bytes: u64) {
+        let wrote =
+            |written: &Option<Written>| written.is_some_and(|written| written.stdout >= bytes);
         self.heard.wait_for(wrote).await.unwrap();
     }
 

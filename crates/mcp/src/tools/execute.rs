@@ -6,6 +6,7 @@ use std::time::Duration;
 use armor_commands::wire::ExecutionView;
 use armor_core::error::{Code, Report};
 use armor_core::execution::CommandLine;
+use armor_core::sandbox::Input;
 use armor_lifecycle::Execute;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -48,7 +49,7 @@ async fn run(call: Call, arguments: Arguments) -> Result<Reply, Report> {
     let request = Execute {
         cwd: arguments.cwd,
         env: arguments.env.unwrap_or_default(),
-        stdin: arguments.stdin.map(Into::into),
+        stdin: arguments.stdin.map(|text| Input::Bytes(text.into())),
         timeout: arguments.timeout_ms.map(Duration::from_millis),
         ..Execute::new(arguments.command)
     };
