@@ -96,7 +96,7 @@ fn descendants(of: &[i32]) -> io::Result<BTreeSet<i32>> {
 fn parents() -> io::Result<BTreeMap<i32, i32>> {
     let mut pids: Vec<i32> = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
     }
     let mut parents = BTreeMap::new();
     for pid in pids {

@@ -4,7 +4,7 @@
 //!
 //! - `io_uring`, which goes past filters like this one;
 //! - the older queues for files (`io_setup`), of which the machine has a number that one sandbox could take
-//!   all of. Few programs use them, databases mostly (MySQL, MariaDB), which do without where there are none;
+//!   all of. Few programs use them, databases mostly, which do without where there are none;
 //! - sockets of other kinds than unix, internet and netlink (`AF_ALG`, `AF_VSOCK`, `AF_PACKET`, …);
 //! - programs of another architecture (32 bit, x32), whose calls are a surface of their own;
 //! - `adjtimex`, `clock_adjtime`, `fanotify_mark`, `modify_ldt`, `name_to_handle_at`,

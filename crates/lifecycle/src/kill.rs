@@ -22,13 +22,12 @@ impl Lifecycle {
         if self.parts.runtime.kill(sandbox, execution, user).await? {
             return Ok(());
         }
-        let lock = match held {
-            Some(lock) => lock,
-            None => {
-                let lock = self.parts.folders.lock(&task.id).await?;
-                self.finish_restoration(&task.id).await?;
-                lock
-            }
+        let lock = if let Some(lock) = held {
+            lock
+        } else {
+            let lock = self.parts.folders.lock(&task.id).await?;
+            self.finish_restoration(&task.id).await?;
+            lock
         };
         let (lifecycle, task) = (self.clone(), task.clone());
         let (sandbox, execution) = (sandbox.clone(), execution.clone());

@@ -309,8 +309,8 @@ mod tests {
         let listener = UnixListener::bind(shared.join(SOCKET)).unwrap();
         let speaking = tokio::spawn(speak_otherwise(listener));
 
-        let silent = inside.after_start(&sandbox, &container(&task), ENDING).await.unwrap();
-        assert!(matches!(silent, Some(RunnerError::OtherVersion { .. })), "{silent:?}");
+        let silent = inside.after_start(&sandbox, &container(&task), ENDING, &[]).await.unwrap();
+        assert!(matches!(silent, Arrival::Not(RunnerError::OtherVersion { .. })), "{silent:?}");
         let execution = ExecutionId::parse("e1").unwrap();
         let (progress, _) = watch::channel(None);
         let out = path("execution");

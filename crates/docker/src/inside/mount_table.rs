@@ -86,15 +86,12 @@ fn unescaped(field: &str) -> String {
     let mut text = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let character = piece.get(..3).and_then(|code| u8::from_str_radix(code, 8).ok());
-        match character.filter(u8::is_ascii) {
-            Some(character) => {
-                text.push(char::from(character));
-                text.push_str(&piece[3..]);
-            }
-            None => {
-                text.push('\\');
-                text.push_str(piece);
-            }
+        if let Some(character) = character.filter(u8::is_ascii) {
+            text.push(char::from(character));
+            text.push_str(&piece[3..]);
+        } else {
+            text.push('\\');
+            text.push_str(piece);
         }
     }
     text

@@ -5,7 +5,7 @@ use armor_core::sandbox::{RuntimeError, Signal};
 use armor_runner::{Answer, Request, Signal as Sent};
 use tokio::time::timeout;
 
-use super::{Inside, unreachable};
+use super::{Inside, runner_broke};
 use crate::exec::engine_broke;
 
 const ACTION: &str = "send a signal";
@@ -27,7 +27,7 @@ impl Inside {
         };
         let answer = timeout(limit, answer).await;
         let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        match answer.map_err(|error| unreachable(ACTION, error))? {
+        match answer.map_err(|error| runner_broke(ACTION, error))? {
             Answer::Signalled => Ok(Some(true)),
             Answer::Unknown => Ok(Some(false)),
             Answer::Refused { reason } => Err(engine_broke(ACTION, &reason)),

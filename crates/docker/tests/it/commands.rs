@@ -13,7 +13,7 @@ use armor_testkit::require_engine;
 use tokio::io::{AsyncRead, AsyncWriteExt, duplex, repeat};
 use tokio::sync::watch;
 
-use crate::support::Place;
+use crate::support::{Place, USER};
 
 #[tokio::test]
 async fn engine_arguments_environment_directory_and_input_arrive_as_they_are() {
