@@ -69,8 +69,8 @@ impl Trial {
 fn judge(ending: Ending, ran: &Ran) -> Verdict {
     let says = |what: &str| ran.said.lines().any(|line| line == what);
     let was_tried = says(TRIED) && !ran.said.contains(MISSING);
-    // By a time limit, by the kernel, or with all that is in the sandbox.
-    let was_ended = matches!(ran.exit_code, None | Some(124 | 137));
+    // By a time limit, by the kernel for its memory or a system call, or with all that is in the sandbox.
+    let was_ended = matches!(ran.exit_code, None | Some(124 | 137 | 159));
     let may_be_ended = ending == Ending::Killed && says(BEGUN);
     if ran.said.contains(REACHED) {
         Verdict::Reached

@@ -1,6 +1,6 @@
 //! What cannot become a task, or a sandbox: told with code and next step, and nothing is left (R95).
 
-use armor_testkit::{Home, engine, require_engine};
+use armor_testkit::{Home, require_engine};
 use serde_json::{Value, json};
 
 use crate::support::{armor, json, lines, refused};
@@ -29,6 +29,12 @@ async fn engine_what_cannot_become_a_task_is_refused_and_leaves_nothing() {
     create(&["--set", "sandbox.disk_mib=0"], 2, "config.unknown_key");
     create(&["--memory-mib", "64", "--pids", "0"], 2, "argument.invalid");
     create(&["--memory-mib", "1048576"], 4, "sandbox.refused");
+    // What the settings allow, the machine need not have.
+    for (limit, setting) in [("--memory-mib", "memory_mib"), ("--cpu-millis", "cpu_millis")] {
+        let most = 1_u64 << 22;
+        let (most, policy) = (most.to_string(), format!("policy.{setting}={most}"));
+        create(&[limit, &most, "--set", &policy], 5, "engine.unsupported");
+    }
     for rule in [
         "",
         " ",
@@ -67,22 +73,4 @@ async fn engine_what_cannot_become_a_task_is_refused_and_leaves_nothing() {
     assert_eq!(home.leftovers().await, Vec::<String>::new());
     let sockets = std::fs::read_dir(home.path().join("runners/sockets"));
     assert_eq!(sockets.into_iter().flatten().count(), 0);
-}
-
-// Whoever settles what tasks may ask for can settle on more than there is; this shows at the start.
-#[tokio::test]
-async fn engine_a_task_that_asks_for_more_memory_than_there_is_gets_no_sandbox_and_can_be_deleted()
-{
-    require_engine!();
-    let home = Home::new();
-    let most = (1_u64 << 22).to_string();
-    let policy = format!("policy.memory_mib={most}");
-    let created = json(&home, &["create-task", "t", "--memory-mib", &most, "--set", &policy]);
-    let task = created["task_id"].as_str().unwrap();
-    assert_eq!(refused(&home, &["exec", task, "true"], 5), "engine.unsupported");
-    let shown = json(&home, &["show", task]);
-    assert_eq!((&shown["task"]["status"], &shown["executions"]), (&json!("pending"), &json!([])));
-    assert_eq!(engine::left_of(&home.id().await.unwrap()).await, Vec::<String>::new());
-    assert_eq!(armor(&home, &["cleanup-task", task, "--force"]).code, 0);
-    assert_eq!(home.leftovers().await, Vec::<String>::new());
 }

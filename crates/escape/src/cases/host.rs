@@ -18,7 +18,7 @@ pub(super) const CASES: &[Case] = &[
     host("a tree deeper than any path may be long", Python(DEEP)),
     host(
         "a file larger than what is in it",
-        Shell("truncate -s 4G holes && test -s holes || exit"),
+        Shell("truncate -s 1G holes && test -s holes || exit"),
     ),
     host("folders that nobody may enter", Python(LOCKED)),
     host("a git configuration that names programs", Shell(CONFIGURATION)),

@@ -59,7 +59,8 @@ pub(super) const CASES: &[Case] = &[
         Area::Kernel,
         "call as a 32 bit program",
         Python("print('REACHED' if libc.syscall(0x40000000 | 39) > 0 else 'kept')"),
-    ),
+    )
+    .or_killed(),
     some("make a device and open it", DEVICE),
 ];
 

@@ -31,8 +31,9 @@ async fn engine_a_signal_reaches_the_group_of_a_command_and_nobody_else() {
     let sandbox = Sandbox::start().await;
     // One that has left the group goes on.
     let line = "setsid sh -c 'echo $$ > /tmp/apart; exec sleep 1000' & \
-        until test -s /tmp/apart; do sleep 0.02; done; trap 'echo heard; exit 7' USR1; \
-        sleep 1000 & echo $! > /tmp/within; echo begun; wait";
+        sh -c 'echo $$ > /tmp/within; exec sleep 1000' & \
+        until test -s /tmp/apart -a -s /tmp/within; do sleep 0.02; done; \
+        trap 'echo heard; exit 7' USR1; echo begun; wait";
     let (mut watcher, answer) = sandbox.begin("e1", sh(line)).await;
     assert!(matches!(answer, Answer::Started { .. }), "{answer:?}");
     let (mut beside, _) = sandbox.begin("e2", sh("echo begun; exec sleep 1000")).await;
