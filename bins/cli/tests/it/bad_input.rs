@@ -3,7 +3,7 @@
 use armor_testkit::{Home, require_engine};
 use serde_json::{Value, json};
 
-use crate::support::{armor, json, lines, refused};
+use crate::support::{json, lines, refused};
 
 #[tokio::test]
 async fn engine_what_cannot_become_a_task_is_refused_and_leaves_nothing() {
