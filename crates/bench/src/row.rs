@@ -18,6 +18,8 @@ pub(crate) enum Unit {
     Seconds,
     #[serde(rename = "MiB")]
     Mebibytes,
+    #[serde(rename = "%")]
+    Percent,
 }
 
 impl Unit {
@@ -25,7 +27,7 @@ impl Unit {
         let a_second = match self {
             Self::Micros => 1e6,
             Self::Millis => 1e3,
-            Self::Seconds | Self::Mebibytes => 1.0,
+            Self::Seconds | Self::Mebibytes | Self::Percent => 1.0,
         };
         rounded(time.as_secs_f64() * a_second)
     }
@@ -38,6 +40,7 @@ impl fmt::Display for Unit {
             Self::Millis => "ms",
             Self::Seconds => "s",
             Self::Mebibytes => "MiB",
+            Self::Percent => "%",
         })
     }
 }
@@ -153,7 +156,7 @@ impl Row {
             baseline,
             baseline_p50: Some(rounded(base)),
             baseline_p99: None,
-            ratio: Some(rounded(ours / base)),
+            ratio: (base > 0.0).then(|| rounded(ours / base)),
             target,
             ok,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
+use std::time::Duration;
 
 use armor_core::id::HomeId;
 use armor_core::sandbox::{Access, Limits, Mount, SandboxSpec, UserIds};
@@ -111,15 +112,29 @@ impl Bare {
 
     /// The resident memory of all processes of a container, in MiB.
     pub(super) async fn resident(&self, container: &str) -> Outcome<f64> {
-        let pids = self.docker.top_processes(container, None).await?.processes;
-        let kib = pids.iter().flatten().map(|process| -> Outcome<f64> {
-            let pid = process.get(1).ok_or("the engine lists no process numbers")?;
+        let kib = self.processes(container).await?.into_iter().map(|pid| -> Outcome<f64> {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
             let number = line.and_then(|line| line.split_whitespace().next());
             Ok(number.unwrap_or("0").parse::<f64>()?)
         });
         Ok(kib.sum::<Outcome<f64>>()? / 1024.0)
+    }
+
+    /// The processor time that all processes of a container have had.
+    pub(super) async fn busy(&self, container: &str) -> Outcome<Duration> {
+        let nanos = self.processes(container).await?.into_iter().map(|pid| -> Outcome<u64> {
+            let statistics = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+            Ok(statistics.split_whitespace().next().unwrap_or("0").parse()?)
+        });
+        Ok(Duration::from_nanos(nanos.sum::<Outcome<u64>>()?))
+    }
+
+    /// The processes of a container, as this machine numbers them.
+    async fn processes(&self, container: &str) -> Outcome<Vec<String>> {
+        let listed = self.docker.top_processes(container, None).await?.processes;
+        let numbers = listed.into_iter().flatten().map(|process| process.into_iter().nth(1));
+        numbers.map(|pid| pid.ok_or_else(|| "the engine lists no process numbers".into())).collect()
     }
 
     /// What two containers do not have in common; nothing when only their names and what ours has

@@ -38,9 +38,7 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
     let (task, bare) = (attached(lifecycle).await?, place.bare.create_and_start(&spec).await?);
     let commands = amount.sandboxes * amount.commands;
     for round in 0..=amount.rounds {
-        for turn in 0..commands {
-            measured.command_of_each(place, lifecycle, &task, &bare, turn).await?;
-        }
+        measured.commands_of_each(place, lifecycle, &task, &bare, (round, commands)).await?;
         for turn in 0..amount.sandboxes {
             Box::pin(measured.first_of_each(place, lifecycle, round + turn)).await?;
         }
@@ -56,21 +54,23 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
 }
 
 impl Measured {
-    async fn command_of_each(
+    async fn commands_of_each(
         &mut self,
         place: &Place,
         lifecycle: &Lifecycle,
         task: &Task,
         bare: &str,
-        turn: usize,
+        (turn, commands): (usize, usize),
     ) -> Outcome {
         for side in order(turn) {
-            match side {
-                Side::Ours => {
-                    self.execute.ours(execute(lifecycle, task)).await?;
-                    quiet(lifecycle).await?;
+            for _ in 0..commands {
+                match side {
+                    Side::Ours => {
+                        self.execute.ours(execute(lifecycle, task)).await?;
+                        quiet(lifecycle).await?;
+                    }
+                    Side::Baseline => self.execute.baseline(bare_exec(place, bare)).await?,
                 }
-                Side::Baseline => self.execute.baseline(bare_exec(place, bare)).await?,
             }
         }
         Ok(())

@@ -19,7 +19,6 @@ use crate::row::{Row, Subject, Target, Unit};
 use crate::times::Times;
 use crate::{Effort, Outcome};
 use place::Place;
-use runtime::Idle;
 
 /// How much of everything is done.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +79,16 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             "bare exec",
             Some(Target::P50Below(Duration::from_micros(1_500))),
         ),
+        row("the same, beside bare", &runtime.exec, "bare exec", Some(Target::Ratio(0.05))),
         row("the same, in a row", &runtime.row, "a shell inside", None),
-        row("100 MB of output", &runtime.output, "bare exec", Some(Target::Ratio(1.0))),
-        memory_row(runtime.idle),
+        row(
+            "100 MB of output",
+            &runtime.output,
+            "bare exec",
+            Some(Target::P50Below(Duration::from_millis(333))),
+        ),
+        idle_row("resident, idle", Unit::Mebibytes, runtime.idle.resident, 3.0),
+        idle_row("processor, idle", Unit::Percent, runtime.idle.busy, 0.05),
         row("remove", &runtime.remove, "bare remove", None),
         row(
             "execute `true`, full path",
@@ -147,14 +153,14 @@ pub(crate) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     ])
 }
 
-/// What a sandbox in which nothing runs holds in memory beside files: its first process.
-fn memory_row(Idle { ours, baseline }: Idle) -> Row {
+/// What a sandbox in which nothing runs takes: its first process.
+fn idle_row(name: &str, unit: Unit, [ours, baseline]: [f64; 2], most: f64) -> Row {
     let subject = Subject {
         area: "sandbox",
-        name: "resident, idle".to_owned(),
-        unit: Unit::Mebibytes,
+        name: name.to_owned(),
+        unit,
         baseline: "init and sleep",
-        target: Some(Target::MoreByAtMost(3.0)),
+        target: Some(Target::AtMost(most)),
     };
     Row::plain(subject, ours, baseline)
 }

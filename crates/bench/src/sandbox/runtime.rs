@@ -28,12 +28,17 @@ pub(super) struct Measured {
     pub(super) idle: Idle,
 }
 
-/// The resident memory of a sandbox's processes when no command runs, in MiB.
+/// What a sandbox's processes take when no command runs, ours and the baseline's.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Idle {
-    pub(super) ours: f64,
-    pub(super) baseline: f64,
+    /// Resident memory, in MiB.
+    pub(super) resident: [f64; 2],
+    /// Processor time, in hundredths of a processor.
+    pub(super) busy: [f64; 2],
 }
+
+/// How long they are watched.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// How many commands run at once in one sandbox.
 const TOGETHER: u32 = 8;
@@ -87,8 +92,8 @@ impl Measured {
         let (Some(ours), Some(bare)) = (ours, bare) else {
             return Err("a side had no turn".into());
         };
-        for command in 0..commands {
-            for side in order(command) {
+        for side in order(turn) {
+            for _ in 0..commands {
                 match side {
                     Side::Ours => self.exec.ours(exec(place, &ours, &spec, &["true"])).await?,
                     Side::Baseline => {
@@ -126,10 +131,17 @@ impl Measured {
             }
             self.together.took(side, began.elapsed() / TOGETHER);
         }
-        self.idle = Idle {
-            ours: place.bare.resident(ours.as_str()).await?,
-            baseline: place.bare.resident(&bare).await?,
-        };
+        if turn == 0 {
+            let resident =
+                [place.bare.resident(ours.as_str()).await?, place.bare.resident(&bare).await?];
+            let before = [place.bare.busy(ours.as_str()).await?, place.bare.busy(&bare).await?];
+            tokio::time::sleep(IDLE).await;
+            let after = [place.bare.busy(ours.as_str()).await?, place.bare.busy(&bare).await?];
+            let share = |side: usize| {
+                100.0 * (after[side].saturating_sub(before[side])).div_duration_f64(IDLE)
+            };
+            self.idle = Idle { resident, busy: [share(0), share(1)] };
+        }
         for side in order(turn) {
             match side {
                 Side::Ours => self.output.ours(exec(place, &ours, &spec, &WRITE)).await?,

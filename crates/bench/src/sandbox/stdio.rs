@@ -20,17 +20,19 @@ pub(super) async fn measure(place: &Place, amount: Amount) -> Outcome<Times> {
     server.call("attach_agent_to_task", attach).await;
     let bare = place.bare.create_and_start(&place.spec(Limits::default())?).await?;
     let mut times = Times::new()?;
-    for turn in 0..amount.rounds * amount.commands + 10 {
+    for turn in 0..=amount.rounds {
         for side in order(turn) {
-            match side {
-                Side::Ours => times.ours(execute(&server, &task)).await?,
-                Side::Baseline => {
-                    let work = place.bare.exec(&bare, UserIds::UNPRIVILEGED, &[], &["true"]);
-                    times.baseline(work).await?;
+            for _ in 0..amount.commands {
+                match side {
+                    Side::Ours => times.ours(execute(&server, &task)).await?,
+                    Side::Baseline => {
+                        let work = place.bare.exec(&bare, UserIds::UNPRIVILEGED, &[], &["true"]);
+                        times.baseline(work).await?;
+                    }
                 }
             }
         }
-        if turn == 10 {
+        if turn == 0 {
             // That was the warm-up.
             times.forget();
         }
