@@ -8,7 +8,7 @@ use crate::{Lifecycle, LifecycleError};
 
 /// How long is waited for an engine to say what it has while a task is created, for which nothing else may
 /// need it. It is asked again before a sandbox is made.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 impl Lifecycle {
     /// The limits of a new task that is to have these, if a sandbox can live with them, the settings let it
@@ -35,12 +35,13 @@ impl Lifecycle {
         }
     }
 
-    /// The limits that are in force in the sandbox of a task with these.
+    /// The limits that are in force in the sandbox of a task with these: of what its machine has less now
+    /// than when the task was created, all there is.
     ///
     /// # Errors
     /// When the runtime does not say what it has.
     pub(crate) async fn limits_in_force(&self, asked: Limits) -> Result<Limits, LifecycleError> {
         let capacity = self.parts.runtime.capacity().await?;
-        Ok(capacity.lower(asked, self.default_limits()))
+        Ok(capacity.lower(asked, asked))
     }
 }

@@ -59,10 +59,10 @@ async fn engine_a_task_that_fills_the_disk_is_stopped_and_can_clean_up() {
     let told = exceeded(&armor, &task).await;
     assert!(!told.is_empty());
     for (share, action) in told {
-        assert!(share.used >= 2 * LIMIT && share.limit == LIMIT, "{share:?}");
+        assert!(share.used > LIMIT && share.limit == LIMIT, "{share:?}");
         assert_eq!(action, MonitorAction::Stop);
     }
-    assert_eq!(sh(&armor, &task, "stat -c %s ~/large; rm ~/large").await, "33554432\n");
+    assert_eq!(sh(&armor, &task, "rm ~/large && echo gone").await, "gone\n");
     stop.cancel();
     watching.await.unwrap();
     armor.lifecycle().delete(task.id.as_str(), true).await.unwrap();

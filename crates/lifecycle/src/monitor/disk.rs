@@ -90,6 +90,9 @@ impl Walk {
         }
         let mut below = Vec::new();
         for entry in Dir::read_from(folder).ok()?.flatten() {
+            if Instant::now() > self.give_up {
+                break;
+            }
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;

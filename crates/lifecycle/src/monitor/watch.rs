@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use armor_core::id::TaskId;
-use armor_core::sandbox::{MonitorAction, Resource, SandboxState, Use};
+use armor_core::sandbox::{MonitorAction, Resource, RuntimeError, SandboxState, Use};
 use armor_core::task::Task;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::disk;
@@ -55,7 +55,8 @@ enum Disk {
 
 #[derive(Debug)]
 struct Measured {
-    bytes: u64,
+    /// None where that failed.
+    bytes: Option<u64>,
     took: Duration,
 }
 
@@ -117,11 +118,29 @@ impl Lifecycle {
     ) -> Result<(), LifecycleError> {
         let mut shares = shares(figures);
         shares.extend(self.disk_share(known, until).await);
+        let mut judged = Ok(());
         for share in shares {
-            for step in known.history.judge(share, &self.settings.monitor, self.now()) {
-                self.take_step(&figures.task, &step).await?;
-                known.history.note(share, &step);
+            // One that cannot be acted upon does not hide the others.
+            judged = judged.and(self.judge_share(figures, known, share).await);
+        }
+        judged
+    }
+
+    async fn judge_share(
+        &self,
+        figures: &SandboxFigures,
+        known: &mut Watched,
+        share: Use,
+    ) -> Result<(), LifecycleError> {
+        for step in known.history.judge(share, &self.settings.monitor, self.now()) {
+            self.take_step(&figures.task, &step).await?;
+            let mut noted = share;
+            if share.resource == Resource::Disk && matches!(step, Step::Act(_)) {
+                // More may have been written before it stood still; that is not more than it is now.
+                let again = timeout(DISK_LIMIT, self.disk_in_use(figures)).await.ok().flatten();
+                noted.used = again.map_or(share.used, |used| used.max(share.used));
             }
+            known.history.note(noted, &step);
         }
         Ok(())
     }
@@ -138,19 +157,28 @@ impl Lifecycle {
         if !is_due || self.settings.monitor.disk_bytes().is_none() {
             return;
         }
-        let (parts, walkers, sandbox) =
-            (self.parts.clone(), walkers.clone(), figures.sandbox.clone());
-        let folder = self.folder(&figures.task.id);
+        let (lifecycle, walkers, figures) = (self.clone(), walkers.clone(), figures.clone());
         known.disk = Disk::Walking(tokio::spawn(async move {
             // Nobody ever closes it.
             let _place = walkers.acquire_owned().await;
             let began = Instant::now();
-            let folders = vec![folder.workspace(), folder.memory(), folder.executions()];
-            let named = usage(folders).await.unwrap_or(0);
-            // One that is gone has nothing open.
-            let nameless = parts.runtime.nameless_bytes(&sandbox, folder.path()).await.unwrap_or(0);
-            Measured { bytes: named.saturating_add(nameless), took: began.elapsed() }
+            let bytes = lifecycle.disk_in_use(&figures).await;
+            Measured { bytes, took: began.elapsed() }
         }));
+    }
+
+    /// What a task takes of the disk now, in bytes; none where that cannot be told.
+    async fn disk_in_use(&self, figures: &SandboxFigures) -> Option<u64> {
+        let folder = self.folder(&figures.task.id);
+        let folders = vec![folder.workspace(), folder.memory(), folder.executions()];
+        let named = usage(folders).await?;
+        let runtime = &self.parts.runtime;
+        match runtime.nameless_bytes(&figures.sandbox, folder.path()).await {
+            Ok(nameless) => Some(named.saturating_add(nameless)),
+            // It has nothing open.
+            Err(RuntimeError::SandboxGone { .. }) => Some(named),
+            Err(_) => None,
+        }
     }
 
     /// What a task takes of the disk, if that has been measured by then.
@@ -160,7 +188,7 @@ impl Lifecycle {
         let measured = timeout_at(until, walk).await.ok()?;
         let took = measured.as_ref().map_or(LONGEST_REST, |measured| measured.took);
         known.disk = Disk::Due(Instant::now() + took.saturating_mul(REST).min(LONGEST_REST));
-        let used = measured.ok()?.bytes;
+        let used = measured.ok()?.bytes?;
         Some(Use { resource: Resource::Disk, used, limit })
     }
 
@@ -174,6 +202,7 @@ impl Lifecycle {
         let runtime = &self.parts.runtime;
         let action = match step {
             Step::Tell(event) => return self.append(&task.id, event.clone()).await,
+            Step::Act(MonitorAction::Warn) => return Ok(()),
             Step::Act(action) => action,
         };
         let Some(sandbox) = runtime.find(&task.id).await? else { return Ok(()) };
