@@ -50,7 +50,9 @@ pub(crate) fn send(signal: Signal, command: Pid, has_group: bool) {
         Signal::Stop => Number::STOP,
         Signal::Cont => Number::CONT,
     };
-    // It may have left its group, in which nobody may be left.
-    let _sent =
-        if has_group { kill_process_group(command, number) } else { kill_process(command, number) };
+    // It may have left its group, in which nobody is left then.
+    if !has_group || kill_process_group(command, number).is_err() {
+        // Its parent has not waited for it: it is there, if only as what is left of it.
+        let _sent = kill_process(command, number);
+    }
 }

@@ -361,7 +361,13 @@ impl Server {
                     None => Answer::Refused { reason: "it has no way out".to_owned() },
                 }
             }
-            Request::Inspect { places } => Answer::Facts(Box::new(facts::gather(&places))),
+            Request::Inspect { places } => {
+                // Looking takes a descriptor, too.
+                self.spare = None;
+                let facts = facts::gather(&places);
+                self.spare = self.nothing.try_clone().ok();
+                Answer::Facts(Box::new(facts))
+            }
             Request::Other => {
                 // What came along for it must not go to the next start.
                 if let Some(connection) = self.connections.get_mut(&host) {

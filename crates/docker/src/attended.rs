@@ -163,6 +163,6 @@ impl Attended<'_> {
                 }
             }
         }
-        Err(RuntimeError::Timeout { action: "end a command that was killed", limit: KILL_LIMIT })
+        Err(RuntimeError::Overdue)
     }
 }

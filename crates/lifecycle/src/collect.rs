@@ -36,6 +36,8 @@ const BUNDLE_BYTES: u64 = 1 << 30;
 
 /// Where git's output is meanwhile, in the task's folder.
 const OUTPUT: &str = "collecting";
+/// What is in it of the command that was run last.
+const RAN: &str = "ran";
 
 /// What becomes of commands that still run when the work is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +221,7 @@ impl Lifecycle {
             env: vec![("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned())],
             stdin: None,
             limit,
-            output: OutputPlace { folder: output.path().to_owned(), keep_bytes: most_bytes },
+            output: OutputPlace { folder: output.path().join(RAN), keep_bytes: most_bytes },
         };
         let (progress, _) = watch::channel(None);
         let execution = request.execution.clone();
@@ -249,7 +251,7 @@ struct Quiet {
 
 impl Quiet {
     fn stdout(&self) -> PathBuf {
-        stream_file(self.output.path(), StreamKind::Stdout)
+        stream_file(&self.output.path().join(RAN), StreamKind::Stdout)
     }
 }
 

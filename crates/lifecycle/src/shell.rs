@@ -64,7 +64,8 @@ impl Lifecycle {
             size,
         };
         let sandbox = self.sandbox_for_command(&task).await?;
-        let mut unended = Unended { lifecycle: self.clone(), execution, is_noted: false };
+        let mut unended =
+            Unended { lifecycle: self.clone(), execution, end: None, is_noted: false };
         if let Err(error) = self.parts.registry.begin_execution(&unended.execution, &[]).await {
             unended.is_noted = true;
             return Err(error.into());
@@ -115,11 +116,14 @@ fn shell_of(task: Task, mut unended: Unended, terminal: Terminal) -> Shell {
 struct Unended {
     lifecycle: Lifecycle,
     execution: Execution,
+    /// How, if it is known.
+    end: Option<CommandEnd>,
     is_noted: bool,
 }
 
 impl Unended {
     async fn end(&mut self, end: Option<&CommandEnd>) -> Result<Option<Execution>, LifecycleError> {
+        self.end = end.copied();
         let noted = self.lifecycle.note_end(&self.execution, end).await?;
         self.is_noted = true;
         Ok(noted)
@@ -134,8 +138,9 @@ impl Drop for Unended {
             return;
         }
         let (lifecycle, execution) = (self.lifecycle.clone(), self.execution.clone());
+        let end = self.end;
         runtime.spawn(async move {
-            if let Err(error) = lifecycle.note_end(&execution, None).await {
+            if let Err(error) = lifecycle.note_end(&execution, end.as_ref()).await {
                 let cause = armor_core::error::chain(&error);
                 tracing::warn!(execution = %execution.id, cause, "its end is not noted");
             }

@@ -1,5 +1,5 @@
-//! A folder for the next execution, made while nobody waits for it: making five inodes takes a file
-//! system longer than all else that a short command needs of the host.
+//! A folder for the next execution, made when one has ended and nobody waits: making five inodes may take
+//! a file system longer than all else that a short command needs of the host.
 //!
 //! It is a convenience that may be missing, half made, or taken by another process at any moment: who
 //! takes it makes what it lacks.
@@ -28,7 +28,7 @@ pub fn make_ahead(folder: &Path) -> io::Result<()> {
         order_file(&ahead),
         end_file(&ahead),
     ] {
-        fs::File::create(file)?;
+        fs::File::create_new(file)?;
     }
     Ok(())
 }

@@ -111,14 +111,6 @@ mod tests {
         }
     }
 
-    // So a request can be added without another version: a runner that does not know it hangs up.
-    #[test]
-    fn a_request_that_nobody_knows_is_an_error() {
-        let mut decoder = Decoder::default();
-        decoder.push(&encode(&serde_json::json!({ "request": "of_tomorrow" })).unwrap());
-        assert!(matches!(decoder.message::<Request>(), Err(FrameError::Malformed(_))));
-    }
-
     #[test]
     fn a_length_beyond_the_limit_is_refused_before_the_bytes_come() {
         let mut decoder = Decoder::default();

@@ -31,7 +31,7 @@ async fn engine_what_cannot_become_a_task_is_refused_and_leaves_nothing() {
     create(&["--memory-mib", "1048576"], 4, "sandbox.refused");
     // What the settings allow, the machine need not have.
     for (limit, setting) in [("--memory-mib", "memory_mib"), ("--cpu-millis", "cpu_millis")] {
-        let most = 1_u64 << 22;
+        let most = 1_u64 << 20;
         let (most, policy) = (most.to_string(), format!("policy.{setting}={most}"));
         create(&[limit, &most, "--set", &policy], 5, "engine.unsupported");
     }

@@ -1,5 +1,7 @@
 //! The ends of a task, creation that fails, events for subscribers, closing and opening again.
 
+use std::time::Duration;
+
 use armor::task::{Outcome, Task, TaskStatus};
 use armor::{Armor, CreateTask, Pattern};
 use armor_core::error::{Code, Diagnostic};
@@ -11,8 +13,12 @@ use armor_core::sandbox::SandboxState;
 use armor_core::time::{Clock, SystemClock};
 use armor_testkit::{Home, require_engine};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::support::{attach, attached, events, open, run};
+
+/// How long anything may take.
+const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn engine_each_end_removes_the_sandbox_and_keeps_files_until_deletion() {
@@ -69,7 +75,7 @@ async fn engine_a_task_that_is_taken_up_again_keeps_its_sandbox() {
         let job = queue.first_of(task.id.as_str()).await.unwrap();
         match job.filter(|job| matches!(job.state, JobState::Running { .. })) {
             Some(job) => break job,
-            None => stirred.changed().await.unwrap(),
+            None => timeout(LONG, stirred.changed()).await.unwrap().unwrap(),
         }
     };
     let restore = |task: &Task| {
@@ -81,7 +87,7 @@ async fn engine_a_task_that_is_taken_up_again_keeps_its_sandbox() {
     registry.change(&task.id, &restore).await.unwrap().unwrap();
     drop(lock);
     while queue.job(job.id).await.is_ok() {
-        stirred.changed().await.unwrap();
+        timeout(LONG, stirred.changed()).await.unwrap().unwrap();
     }
     let sandbox = lifecycle.runtime().find(&task.id).await.unwrap().unwrap();
     assert_eq!(sandbox.state, SandboxState::Running);

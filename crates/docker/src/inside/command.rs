@@ -52,7 +52,6 @@ impl Inside {
             asked.map_err(|error| runner_broke("start a command", error))?;
             // The runner has its own now.
             drop(given);
-            make_next_ahead(folder);
             tokio::select! {
                 answer = last_answer(&mut connection, progress) => answer,
                 never = feed_once_it_runs(feed, progress.subscribe()) => match never {},
@@ -67,6 +66,7 @@ impl Inside {
             },
             Heard::Noted(end) => end,
         };
+        make_next_ahead(folder);
         Ok(Some(end))
     }
 
@@ -130,7 +130,7 @@ impl Inside {
         }
     }
 
-    /// Whether commands run in a sandbox, as far as its runner says so.
+    /// Whether commands run in a sandbox, or what they have left behind, as far as its runner says so.
     pub(crate) async fn is_busy(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
         const ACTION: &str = "tell which commands run";
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(false) };
@@ -138,7 +138,12 @@ impl Inside {
         let answer = timeout(limit, exchange(&mut connection, &Request::List)).await;
         let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
         let answer = answer.map_err(|error| runner_broke(ACTION, error))?;
-        Ok(matches!(answer, Answer::Executions { running, .. } if !running.is_empty()))
+        Ok(match answer {
+            Answer::Executions { running, left_behind } => {
+                !running.is_empty() || !left_behind.is_empty()
+            }
+            _ => false,
+        })
     }
 
     /// Whether a sandbox has a runner.
@@ -238,7 +243,7 @@ async fn feed_once_it_runs(
     std::future::pending().await
 }
 
-/// While the command runs, nobody waits for the disk.
+/// Now that a command has ended, nobody waits for the disk.
 fn make_next_ahead(folder: &Path) {
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || {

@@ -124,7 +124,7 @@ impl<'a> Mounts<'a> {
             let real = real.get(number).and_then(Option::as_deref);
             // Everything is below the root: nothing was asked to be there.
             let real = real.filter(|real| *real != "/");
-            (real.unwrap_or(&wanted.target), wanted.what)
+            (real.unwrap_or(wanted.target.trim_end_matches('/')), wanted.what)
         })
     }
 

@@ -163,9 +163,11 @@ impl Inside {
                     self.entrances.forget(sandbox);
                     self.entrances.of(&self.engine, place, sandbox).await?;
                 }
-                Ok(Err(error @ (RunnerError::Unreachable { .. } | RunnerError::Replaced))) => {
-                    return Ok(Arrival::Not(error));
-                }
+                Ok(Err(
+                    error @ (RunnerError::Unreachable { .. }
+                    | RunnerError::Replaced
+                    | RunnerError::Lost(_)),
+                )) => return Ok(Arrival::Not(error)),
                 Err(_) => {
                     let error = RunnerError::Lost(io::ErrorKind::TimedOut.into());
                     return Ok(Arrival::Not(error));
@@ -206,8 +208,9 @@ impl Inside {
     async fn connect(&self, sandbox: &SandboxId) -> Result<Option<Connection>, RuntimeError> {
         const ACTION: &str = "reach its program in the sandbox";
         let Some(place) = &self.place else { return Ok(None) };
-        let (mut patience, give_up) = (SILENCE, Instant::now() + ENDING);
+        let (mut is_silent, give_up) = (false, Instant::now() + ENDING);
         loop {
+            let patience = if is_silent { self.engine.timeout() } else { SILENCE };
             let entrance = self.entrances.of(&self.engine, place, sandbox).await?;
             let Some(entrance) = entrance else { return Ok(None) };
             match timeout(patience, entrance.connect()).await {
@@ -229,10 +232,10 @@ impl Inside {
                 }
                 Ok(Err(error)) => return Err(runner_broke(ACTION, error)),
                 // It stands still, perhaps, which the engine knows.
-                Err(_) if patience == SILENCE => patience = self.engine.timeout(),
-                Err(_) => {
+                Err(_) if is_silent => {
                     return Err(RuntimeError::Timeout { action: ACTION, limit: patience });
                 }
+                Err(_) => is_silent = true,
             }
             self.entrances.forget(sandbox);
         }

@@ -56,6 +56,10 @@ impl<'a> Mounted<'a> {
         Path::new(&self.place).starts_with(folder)
     }
 
+    fn is_in_the_kernels(&self) -> bool {
+        self.is_below("/proc") || self.is_below("/sys")
+    }
+
     /// Whether engines mount it by themselves, in every container.
     pub(super) fn is_engines(&self) -> bool {
         let place = self.place.as_str();
@@ -67,7 +71,9 @@ impl<'a> Mounted<'a> {
             "devpts" => place == "/dev/pts",
             "mqueue" => place == "/dev/mqueue",
             // What covers a path of the kernel's: an empty folder, or the device that has nothing in it.
-            "tmpfs" | "devtmpfs" if self.is_below("/proc") || self.is_below("/sys") => true,
+            "tmpfs" | "devtmpfs" if self.is_in_the_kernels() => true,
+            // The same from wherever the engine has its empty folder.
+            _ if self.is_in_the_kernels() => self.is_read_only(),
             "tmpfs" if ["/dev", "/dev/shm"].contains(&place) => true,
             "tmpfs" | "devtmpfs" if DEVICES.contains(&place) => true,
             _ => FILES.contains(&place),
