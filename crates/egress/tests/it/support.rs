@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use armor_core::network::{DomainName, NetworkPolicy, Verdict};
+use armor_core::network::{DomainName, NetworkPolicy, Verdict, rules};
 use armor_egress::{Ledger, Proxy, Resolve, SystemResolver};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,11 +56,11 @@ impl Place {
     }
 
     fn make(allow: &[&str], names: Arc<Names>, resolver: Arc<dyn Resolve>) -> Self {
-        let mut rules = NetworkPolicy::default();
-        for rule in allow {
-            rules.set(rule.parse().unwrap(), Verdict::Allow);
+        let mut policy = NetworkPolicy::default();
+        for rule in allow.iter().flat_map(|text| rules(text).unwrap()) {
+            policy.set(rule, Verdict::Allow);
         }
-        let (policy, receiver) = watch::channel(rules);
+        let (policy, receiver) = watch::channel(policy);
         let ledger = Arc::new(Ledger::default());
         let proxy = Proxy::new(receiver, ledger.clone(), resolver);
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
