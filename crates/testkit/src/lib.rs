@@ -4,6 +4,7 @@
 //! - [`PrivateEngine`]: an engine that a test may stop, kill and start again.
 //! - [`Home`]: a temporary home with an environment of its own, which leaves nothing behind.
 //! - [`Repository`]: a user's repository.
+//! - [`serve_files`], [`serve_files_tls`]: servers on this machine that sandboxes may reach.
 //! - [`McpClient`]: a client of our own for tests that need no independent one.
 //!
 //! Tests that need the engine begin with [`require_engine!`]: without an engine they are skipped,
@@ -19,6 +20,7 @@ use std::io::Write;
 
 mod certificates;
 pub mod engine;
+mod file_server;
 mod home;
 mod host;
 mod mcp;
@@ -28,6 +30,7 @@ mod ssh_server;
 mod tls;
 
 pub use certificates::write_certificates;
+pub use file_server::{serve_files, serve_files_tls};
 pub use home::Home;
 pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};

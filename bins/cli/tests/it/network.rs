@@ -1,11 +1,12 @@
 //! What a task with the network `egress` reaches, from its sandbox to what is written down (R54).
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use armor_testkit::{Home, require_engine};
+use armor_testkit::{Home, require_engine, serve_files, serve_files_tls, write_certificates};
 use serde_json::{Value, json};
 
-use crate::support::{armor, json, lines, refused, serve_files, until};
+use crate::support::{armor, json, lines, refused, until};
 
 /// A home whose tasks ask for the network `egress` when they ask for none.
 fn home() -> Home {
@@ -167,16 +168,8 @@ async fn engine_rules_are_refused_to_a_task_that_they_say_nothing_about() {
 /// The certificates that this machine trusts, which may have some of its network's own.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-// The programs that people use. Of the public registries those are asked that Armor's own images and
-// tests are made from; git and npm talk to a server of the test's.
-#[tokio::test]
-async fn engine_package_managers_and_their_like_find_the_way_out() {
-    require_engine!();
-    let home = home()
-        .with("ARMOR_SANDBOX_IMAGE", "agentic-armor/opencode-sandbox-developer:latest")
-        .with("ARMOR_SANDBOX_MEMORY_MIB", "1024")
-        .with("ARMOR_NETWORK_ALLOW", "preset:pypi,preset:debian")
-        .with("ARMOR_NETWORK_CERTIFICATES", CERTIFICATES);
+/// A repository of git and a registry of npm in the user's folder, for servers at these addresses.
+fn publish(home: &Home, servers: &[(&str, SocketAddr)]) {
     let repository = home.repository();
     let bare = home.user().join("bare.git");
     let git = |folder: &Path, arguments: &[&str]| {
@@ -185,39 +178,84 @@ async fn engine_package_managers_and_their_like_find_the_way_out() {
     };
     git(repository.path(), &["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
     git(&bare, &["update-server-info"]);
-    let server = serve_files(home.user());
-    let package = json!({
-        "name": "demo", "dist-tags": { "latest": "1.0.0" },
-        "versions": { "1.0.0": {
-            "name": "demo", "version": "1.0.0",
-            "dist": { "tarball": format!("http://{server}/demo.tgz") },
-        } },
-    });
-    std::fs::write(home.user().join("demo"), package.to_string()).unwrap();
+    for (scheme, server) in servers {
+        let package = json!({
+            "name": "demo", "dist-tags": { "latest": "1.0.0" },
+            "versions": { "1.0.0": {
+                "name": "demo", "version": "1.0.0",
+                "dist": { "tarball": format!("{scheme}://{server}/demo.tgz") },
+            } },
+        });
+        let registry = home.user().join(scheme);
+        std::fs::create_dir(&registry).unwrap();
+        std::fs::write(registry.join("demo"), package.to_string()).unwrap();
+    }
     std::fs::create_dir(home.user().join("package")).unwrap();
     let manifest = r#"{ "name": "demo", "version": "1.0.0" }"#;
     std::fs::write(home.user().join("package/package.json"), manifest).unwrap();
     let mut tar = home.command("tar");
     assert!(tar.args(["czf", "demo.tgz", "package"]).status().unwrap().success());
+}
 
-    let task = task(&home, &["--allow", &server.to_string()]);
-    for line in [
+/// What fetches it from there.
+fn fetches(scheme: &str, server: SocketAddr) -> [String; 3] {
+    let base = format!("{scheme}://{server}");
+    [
+        format!("curl -sSf {base}/{scheme}/demo | grep -q {base}/demo.tgz"),
+        format!("git clone -q {base}/bare.git /tmp/{scheme} && git -C /tmp/{scheme} log --oneline"),
+        format!(
+            "mkdir /tmp/npm-{scheme} && cd /tmp/npm-{scheme} && npm install --silent --registry {base}/{scheme}/ demo && test -f node_modules/demo/package.json"
+        ),
+    ]
+}
+
+// The programs that people use. Of the public registries those are asked that Armor's own images and
+// tests are made from; git and npm talk to servers of the test's, in the clear and through a tunnel.
+#[tokio::test]
+async fn engine_package_managers_and_their_like_find_the_way_out() {
+    require_engine!();
+    let home = home();
+    let (ours, strangers) = (home.user().join("ours"), home.user().join("strangers"));
+    write_certificates(&ours);
+    write_certificates(&strangers);
+    let trusted = home.user().join("trusted.pem");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let both = [read(Path::new(CERTIFICATES)), read(&ours.join("ca.pem"))];
+    std::fs::write(&trusted, both.join("\n")).unwrap();
+    let home = home
+        .with("ARMOR_SANDBOX_IMAGE", "agentic-armor/opencode-sandbox-developer:latest")
+        .with("ARMOR_SANDBOX_MEMORY_MIB", "1024")
+        .with("ARMOR_NETWORK_ALLOW", "preset:pypi,preset:debian")
+        .with("ARMOR_NETWORK_CERTIFICATES", trusted.display().to_string());
+    let plain = serve_files(home.user());
+    let over_tls = |certificates: &Path| serve_files_tls(home.user(), certificates);
+    let (secure, closed, strange) = (over_tls(&ours), over_tls(&ours), over_tls(&strangers));
+    publish(&home, &[("http", plain), ("https", secure)]);
+
+    let allowed = [plain, secure, strange].map(|server| server.to_string());
+    let task = task(&home, &allowed.each_ref().map(|rule| ["--allow", rule.as_str()]).concat());
+    let run = |line: &str| armor(&home, &["exec", "--shell", &task, line]);
+    let public = [
         "curl -sSf https://pypi.org/simple/six/ | grep -q six",
         "curl -sSf -x socks5h://127.0.0.1:3128 https://pypi.org/simple/six/ | grep -q six",
         "curl -sSf http://deb.debian.org/debian/dists/bookworm/Release -o /tmp/release && grep -q Debian /tmp/release",
         "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q --no-cache-dir six && /tmp/venv/bin/python -c 'import six'",
         "mkdir -p /tmp/apt/lists/partial /tmp/apt/cache && apt-get -qq -o Dir::State=/tmp/apt -o Dir::Cache=/tmp/apt/cache -o APT::Sandbox::User= -o Acquire::Languages=none update && ls /tmp/apt/lists | grep -q Release",
-        &format!(
-            "git clone -q http://{server}/bare.git /tmp/clone && git -C /tmp/clone log --oneline"
-        ),
-        &format!(
-            "mkdir /tmp/npm && cd /tmp/npm && npm install --silent --registry http://{server}/ demo && test -f node_modules/demo/package.json"
-        ),
-    ] {
-        let said = armor(&home, &["exec", "--shell", &task, line]);
+    ];
+    let own = [fetches("http", plain), fetches("https", secure)].concat();
+    for line in public.into_iter().chain(own.iter().map(String::as_str)) {
+        let said = run(line);
         assert_eq!(said.code, 0, "{line}: {said:?}");
     }
+
+    // Whose authority is not trusted is there, and no program that checks takes its word: for curl, 60.
+    let unchecked = run(&format!("curl -sSfk https://{strange}/https/demo"));
+    assert!(unchecked.code == 0 && unchecked.out.contains("demo.tgz"), "{unchecked:?}");
+    let checked = run(&format!("curl -sSf https://{strange}/https/demo"));
+    assert_eq!((checked.code, checked.out.as_str()), (60, ""), "{checked:?}");
+    // A port that was not allowed gets no tunnel.
+    let stopped = run(&format!("curl -sSf https://{closed}/https/demo"));
+    assert!(stopped.code != 0 && stopped.err.contains("response 403"), "{stopped:?}");
     // And a registry that was not allowed stays closed, by any of its names.
-    let closed = "curl -sS https://index.crates.io/config.json";
-    assert_ne!(armor(&home, &["exec", "--shell", &task, closed]).code, 0);
+    assert_ne!(run("curl -sS https://index.crates.io/config.json").code, 0);
 }

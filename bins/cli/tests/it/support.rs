@@ -1,8 +1,6 @@
 //! Running the program in a temporary home.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -84,37 +82,4 @@ pub(crate) fn refused(home: &Home, arguments: &[&str], exit: i32) -> String {
     );
     assert!(plain.err.contains("\n  next: "), "{plain:?}");
     code
-}
-
-/// Serves the files of a folder over HTTP, at an address of the loopback that no program takes for
-/// its own machine's, until the test's process ends.
-pub(crate) fn serve_files(folder: PathBuf) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            // Whoever leaves early gets nothing.
-            let _served = serve_one(&folder, stream.unwrap());
-        }
-    });
-    address
-}
-
-fn serve_one(folder: &Path, stream: TcpStream) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let asked = lines.next().transpose()?.unwrap_or_default();
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let path = asked.split(' ').nth(1).unwrap_or("/");
-    let path = path.split('?').next().unwrap_or_default().trim_start_matches('/');
-    let (status, body) = match std::fs::read(folder.join(path)) {
-        Ok(body) => ("200 OK", body),
-        Err(_) => ("404 Not Found", Vec::new()),
-    };
-    let mut stream = stream;
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    )?;
-    stream.write_all(&body)
 }
