@@ -3,6 +3,7 @@
 //! - [`engine`]: the real engine, the tests' image on it, and what belongs to a home there.
 //! - [`PrivateEngine`]: an engine that a test may stop, kill and start again.
 //! - [`Home`]: a temporary home with an environment of its own, which leaves nothing behind.
+//! - [`OrdinaryUser`]: somebody who is not root, with a home of a test's.
 //! - [`Repository`]: a user's repository.
 //! - [`serve_files`], [`serve_files_tls`]: servers on this machine that sandboxes may reach.
 //! - [`McpClient`]: a client of our own for tests that need no independent one.
@@ -24,6 +25,7 @@ mod file_server;
 mod home;
 mod host;
 mod mcp;
+mod ordinary_user;
 mod private_engine;
 mod repository;
 mod ssh_server;
@@ -34,6 +36,7 @@ pub use file_server::{serve_files, serve_files_tls};
 pub use home::Home;
 pub use host::host_addresses;
 pub use mcp::{McpClient, Protocol};
+pub use ordinary_user::OrdinaryUser;
 pub use private_engine::{EngineProgram, FIRST_USER, PrivateEngine};
 pub use repository::{Repository, git};
 pub use ssh_server::SshServer;

@@ -15,6 +15,7 @@ mod help;
 mod input;
 mod jobs;
 mod network;
+mod ordinary_user;
 mod output;
 mod prune;
 mod recover;
