@@ -146,3 +146,22 @@ async fn engine_an_ordinary_users_command_that_takes_its_runners_socket_away_har
     assert_eq!(fs::read_dir(home.path().join("trash")).unwrap().count(), 0);
     assert!(home.leftovers().await.is_empty());
 }
+
+// Moving a folder into another one takes the right to write to it, which its mode may deny its owner.
+#[tokio::test]
+async fn engine_an_ordinary_user_forks_a_task_whose_folders_may_not_be_written_to() {
+    require_engine!();
+    let home = Home::new();
+    let Some(person) = Person::of(&home) else { return };
+    person.json(&["create-task", "t"]);
+    person.inside("t", "echo work > work; echo kept > ~/kept; chmod 0555 . ~");
+    person.json(&["checkpoint", "create", "t", "--name", "one"]);
+    person.json(&["fork", "t", "one", "--name", "fork"]);
+    let line = "cat work ~/kept; for folder in . ~; do test -w $folder || echo shut; done";
+    assert_eq!(person.inside("fork", line), "work\nkept\nshut\nshut\n");
+    for task in ["t", "fork"] {
+        person.json(&["cleanup-task", task, "--force"]);
+    }
+    assert_eq!(fs::read_dir(home.path().join("trash")).unwrap().count(), 0);
+    assert!(home.leftovers().await.is_empty());
+}
