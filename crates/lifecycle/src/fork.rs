@@ -1,6 +1,8 @@
 //! Forking: a new task whose files are those of another one's checkpoint.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use crate::{Lifecycle, LifecycleError};
 
 /// How long the files of a fork may take to be made that somebody waits for.
 const WAIT: Duration = Duration::from_mins(5);
+/// What a folder's owner may do with it.
+const OWNER: u32 = 0o700;
 
 impl Lifecycle {
     /// Creates a task with the files of a task's checkpoint, workspace and memory; without one, a
@@ -123,14 +127,14 @@ impl Lifecycle {
             Ok(has_memory)
         });
         if has_memory.await? && !folder.memory().exists() {
-            fs::rename(&memory, folder.memory()).map_err(failed("move", &memory))?;
+            move_folder(&memory, &folder.memory()).map_err(failed("move", &memory))?;
         }
         let copy = workspace.clone();
         let renaming = tokio::task::spawn_blocking(move || rename_branch(&copy, &old, &new));
         if !renaming.await.map_err(|_| LifecycleError::Broken("renaming a branch"))?? {
             tracing::warn!(task = %task.id, "its repository is such that its branch keeps its name");
         }
-        fs::rename(&workspace, folder.workspace()).map_err(failed("move", &workspace))?;
+        move_folder(&workspace, &folder.workspace()).map_err(failed("move", &workspace))?;
         self.parts.folders.throw_away(&beside)?;
         self.empty_trash().await;
         Ok(())
@@ -176,4 +180,16 @@ impl Lifecycle {
         }
         needed
     }
+}
+
+/// Moves a folder into another one, for which its owner has to be able to write to it, whatever the agent
+/// made of its mode.
+fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    let kept = fs::symlink_metadata(from)?.permissions();
+    let is_open = kept.mode() & OWNER == OWNER;
+    if !is_open {
+        fs::set_permissions(from, Permissions::from_mode(kept.mode() | OWNER))?;
+    }
+    fs::rename(from, to)?;
+    if is_open { Ok(()) } else { fs::set_permissions(to, kept) }
 }
