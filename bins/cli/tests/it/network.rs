@@ -256,7 +256,7 @@ async fn engine_package_managers_and_their_like_find_the_way_out() {
     assert!([35, 60].contains(&checked.code) && checked.out.is_empty(), "{checked:?}");
     // A port that was not allowed gets no tunnel.
     let stopped = run(&format!("curl -sSf https://{closed}/https/demo"));
-    assert!(stopped.code != 0 && stopped.err.contains("response 403"), "{stopped:?}");
+    assert!(stopped.code != 0 && stopped.err.contains("403"), "{stopped:?}");
     // And a registry that was not allowed stays closed, by any of its names.
     assert_ne!(run("curl -sS https://index.crates.io/config.json").code, 0);
 }
