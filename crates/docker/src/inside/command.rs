@@ -23,7 +23,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{Inside, runner_broke};
+use super::{Inside, exchange, runner_broke};
 use crate::exec::engine_broke;
 use crate::feed::pass_on;
 
@@ -134,11 +134,7 @@ impl Inside {
     pub(crate) async fn is_busy(&self, sandbox: &SandboxId) -> Result<bool, RuntimeError> {
         const ACTION: &str = "tell which commands run";
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(false) };
-        let limit = self.engine.timeout();
-        let answer = timeout(limit, exchange(&mut connection, &Request::List)).await;
-        let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        let answer = answer.map_err(|error| runner_broke(ACTION, error))?;
-        Ok(match answer {
+        Ok(match self.ask(&mut connection, &Request::List, ACTION).await? {
             Answer::Executions { running, left_behind } => {
                 !running.is_empty() || !left_behind.is_empty()
             }
@@ -265,11 +261,6 @@ fn start(request: &ExecRequest) -> Start {
             keep_bytes: request.output.keep_bytes,
         }),
     }
-}
-
-async fn exchange(connection: &mut Connection, request: &Request) -> Result<Answer, RunnerError> {
-    connection.ask(request, &[]).await?;
-    connection.answer().await
 }
 
 /// Hears how far a command comes, until there is no more to hear; none when the sandbox has ended.

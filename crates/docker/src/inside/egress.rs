@@ -5,9 +5,8 @@ use std::net::TcpListener;
 use armor_core::id::SandboxId;
 use armor_core::sandbox::{Egress, RuntimeError};
 use armor_runner::{Answer, Request};
-use tokio::time::timeout;
 
-use super::{Inside, runner_broke};
+use super::Inside;
 use crate::exec::engine_broke;
 
 const ACTION: &str = "find the way out of the sandbox";
@@ -16,14 +15,7 @@ impl Inside {
     /// What programs connect to that want to get out; none when the sandbox has no runner.
     pub(crate) async fn egress(&self, sandbox: &SandboxId) -> Result<Option<Egress>, RuntimeError> {
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
-        let limit = self.engine.timeout();
-        let answer = async {
-            connection.ask(&Request::Egress, &[]).await?;
-            connection.answer().await
-        };
-        let answer = timeout(limit, answer).await;
-        let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        match answer.map_err(|error| runner_broke(ACTION, error))? {
+        match self.ask(&mut connection, &Request::Egress, ACTION).await? {
             Answer::Egress => {}
             answer => return Err(engine_broke(ACTION, &format!("it has none: {answer:?}"))),
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use armor_core::id::{SandboxId, TaskId};
 use armor_core::sandbox::{RuntimeError, SandboxSpec};
-use armor_runner::{Connection, Facts, RunnerError};
+use armor_runner::{Answer, Connection, Facts, Request, RunnerError};
 use bollard::models::ContainerInspectResponse;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -204,6 +204,19 @@ impl Inside {
         })
     }
 
+    /// Asks a runner for something, and waits for its answer as long as for one of the engine's.
+    async fn ask(
+        &self,
+        connection: &mut Connection,
+        request: &Request,
+        action: &'static str,
+    ) -> Result<Answer, RuntimeError> {
+        let limit = self.engine.timeout();
+        let answer = timeout(limit, exchange(connection, request)).await;
+        let answer = answer.map_err(|_| RuntimeError::Timeout { action, limit })?;
+        answer.map_err(|error| runner_broke(action, error))
+    }
+
     /// A connection to a sandbox's runner; none when it has none.
     async fn connect(&self, sandbox: &SandboxId) -> Result<Option<Connection>, RuntimeError> {
         const ACTION: &str = "reach its program in the sandbox";
@@ -243,6 +256,11 @@ impl Inside {
 }
 
 /// A sandbox that runs, and whose runner cannot be spoken to.
+async fn exchange(connection: &mut Connection, request: &Request) -> Result<Answer, RunnerError> {
+    connection.ask(request, &[]).await?;
+    connection.answer().await
+}
+
 pub(crate) fn unreachable(sandbox: &SandboxId, error: RunnerError) -> RuntimeError {
     RuntimeError::Unreachable { sandbox: sandbox.to_string(), source: Box::new(error) }
 }

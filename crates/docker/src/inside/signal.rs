@@ -3,9 +3,8 @@
 use armor_core::id::{ExecutionId, SandboxId};
 use armor_core::sandbox::{RuntimeError, Signal};
 use armor_runner::{Answer, Request, Signal as Sent};
-use tokio::time::timeout;
 
-use super::{Inside, runner_broke};
+use super::Inside;
 use crate::exec::engine_broke;
 
 const ACTION: &str = "send a signal";
@@ -20,14 +19,7 @@ impl Inside {
     ) -> Result<Option<bool>, RuntimeError> {
         let Some(mut connection) = self.connect(sandbox).await? else { return Ok(None) };
         let request = Request::Signal { execution: execution.to_string(), signal: sent(signal) };
-        let limit = self.engine.timeout();
-        let answer = async {
-            connection.ask(&request, &[]).await?;
-            connection.answer().await
-        };
-        let answer = timeout(limit, answer).await;
-        let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        match answer.map_err(|error| runner_broke(ACTION, error))? {
+        match self.ask(&mut connection, &request, ACTION).await? {
             Answer::Signalled => Ok(Some(true)),
             Answer::Unknown => Ok(Some(false)),
             Answer::Refused { reason } => Err(engine_broke(ACTION, &reason)),

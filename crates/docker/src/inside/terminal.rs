@@ -9,10 +9,9 @@ use armor_runner::{Answer, Connection, Io, Request, Size, Start};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
+use super::Inside;
 use super::command::{command_end, last_answer};
-use super::{Inside, runner_broke};
 use crate::exec::engine_broke;
 
 const ACTION: &str = "give a terminal";
@@ -34,14 +33,7 @@ impl Inside {
             limit_ms: None,
             io: Io::Terminal(Size { columns, rows }),
         };
-        let limit = self.engine.timeout();
-        let answer = async {
-            connection.ask(&Request::Start(start), &[]).await?;
-            connection.answer().await
-        };
-        let answer = timeout(limit, answer).await;
-        let answer = answer.map_err(|_| RuntimeError::Timeout { action: ACTION, limit })?;
-        match answer.map_err(|error| runner_broke(ACTION, error))? {
+        match self.ask(&mut connection, &Request::Start(start), ACTION).await? {
             Answer::Started { .. } => {}
             answer => {
                 return Err(engine_broke(ACTION, &format!("the shell did not start: {answer:?}")));
