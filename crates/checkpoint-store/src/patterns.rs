@@ -113,7 +113,7 @@ fn takes_time(line: &str) -> bool {
 
 /// The line so that braces mean themselves, which are alternatives to the library and nothing to git.
 /// None for one that git and the library understand differently: a backslash between brackets or before
-/// the last `/`, NUL, or `a**/b`, which is `ab` to git and not to its manual.
+/// the last `/`, NUL, or `a**/b`, which is `ab` to git and not to its manual, as `/a**` is `a/b`.
 fn without_braces(line: &str) -> Option<String> {
     let mut meant = String::with_capacity(line.len());
     if line.starts_with('#') {
@@ -124,7 +124,12 @@ fn without_braces(line: &str) -> Option<String> {
         return None;
     }
     let pattern = pattern.strip_suffix('/').unwrap_or(pattern);
-    if pattern.match_indices("**/").any(|(at, _)| at > 0 && !pattern[..at].ends_with('/')) {
+    let is_joined = |at: usize| at > 0 && !pattern[..at].ends_with('/');
+    if pattern.match_indices("**/").any(|(at, _)| is_joined(at)) {
+        return None;
+    }
+    let stem = pattern.trim_end_matches('*').len();
+    if pattern.contains('/') && pattern.len() - stem > 1 && is_joined(stem) {
         return None;
     }
     let mut rest = line.chars();
@@ -200,11 +205,19 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_understood_makes_all_void() {
-        for lines in ["*\n[", "a[\\]]", "*\na\0b", "a\\", "*\n!a**/b", "a\\/"] {
+        for lines in ["*\n[", "a[\\]]", "*\na\0b", "a\\", "*\n!a**/b", "/a**", "b/a***/", "a\\/"] {
             assert!(Patterns::of_file(b"", lines.as_bytes()).is_err(), "{lines}");
         }
         assert!(Patterns::of_file(b"", b"a\xFF").is_err());
         assert!(Patterns::of_file(b"", &[b'a'; LONGEST + 1]).is_err());
+    }
+
+    #[test]
+    fn two_stars_without_a_folder_are_one() {
+        assert_eq!(says("a**", "b/ab", false), Some(Said::LeaveOut));
+        assert_eq!(says("a**/", "b/ab", true), Some(Said::LeaveOut));
+        assert_eq!(says("/a/**", "a/b/c", false), Some(Said::LeaveOut));
+        assert_eq!(says("/a**c", "a/c", false), None);
     }
 
     #[test]

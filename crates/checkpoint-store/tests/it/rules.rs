@@ -403,15 +403,19 @@ fn line() -> impl Strategy<Value = String> {
         "\\[a\\]", "x\\ y", "x y", "a**", "é", "?b", "*a*b*",
     ]);
     let parts = vec(part, 1..4).prop_map(|parts| parts.join("/"));
-    // What git and its manual understand differently leaves nothing out.
-    let parts = parts.prop_filter("two meanings", |parts| !parts.contains("a**/"));
     let ends = (
         prop::sample::select(vec!["", "", "!", "/", "!/"]),
         parts,
         prop::sample::select(vec!["", "", "/", " ", "\r"]),
     );
     prop_oneof![
-        9 => ends.prop_map(|(first, parts, last)| format!("{first}{parts}{last}")),
+        // What git and its manual understand differently leaves nothing out.
+        9 => ends
+            .prop_map(|(first, parts, last)| format!("{first}{parts}{last}"))
+            .prop_filter("two meanings", |line| {
+                let pattern = line.trim_end().trim_end_matches('/');
+                !pattern.contains("a**") || !pattern.contains('/')
+            }),
         1 => prop::sample::select(vec!["#a", "", " ", "!", "/", "**/", "/**", "\\!a", "\\a", "a\\/b"])
             .prop_map(str::to_owned),
     ]
