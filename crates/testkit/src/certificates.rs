@@ -13,8 +13,10 @@ use crate::file_server;
 pub fn write_certificates(folder: &Path) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // With the name of what it signs, OpenSSL would take that for signed by itself.
-    params.distinguished_name.push(DnType::CommonName, "Authority of a test");
+    // With the name of what it signs, OpenSSL would take that for signed by itself; with that of another
+    // authority, it would find a signature broken where nothing is known of who signed.
+    let name = format!("Authority of a test in {}", folder.display());
+    params.distinguished_name.push(DnType::CommonName, name);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     fs::create_dir_all(folder).unwrap();
     let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
