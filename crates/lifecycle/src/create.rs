@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use armor_core::file_lock::FileLock;
 use armor_core::network::NetworkPolicy;
-use armor_core::sandbox::{ImageName, InvalidSandboxField, Limits, NetworkMode};
+use armor_core::sandbox::{AskedLimits, ImageName, InvalidSandboxField, NetworkMode};
 use armor_core::task::{
     Metadata, Owner, RepositoryBase, RequestText, SandboxRequest, Task, TaskName, TaskRequest,
     WorkspaceMode,
@@ -35,8 +35,8 @@ pub struct CreateTask {
     pub network: Option<NetworkMode>,
     /// What it may reach with the network `egress`, beside what the settings let all tasks reach.
     pub rules: NetworkPolicy,
-    /// The limits.
-    pub limits: Option<Limits>,
+    /// The limits that are to be others than what the settings say.
+    pub limits: AskedLimits,
 }
 
 impl CreateTask {
@@ -52,7 +52,7 @@ impl CreateTask {
             image: None,
             network: None,
             rules: NetworkPolicy::default(),
-            limits: None,
+            limits: AskedLimits::default(),
         }
     }
 }
@@ -80,7 +80,7 @@ impl Lifecycle {
             network,
             rules: self.rules_for(network, &request.rules)?,
             certificates: self.certificates_for(network)?,
-            limits: self.limits_for(request.limits.unwrap_or(defaults.limits)).await?,
+            limits: self.limits_for(request.limits, defaults.limits).await?,
             folder,
             forked_from: None,
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use armor_core::checkpoint::{CheckpointCause, ForkedFrom};
 use armor_core::id::{CheckpointId, TaskId};
+use armor_core::sandbox::AskedLimits;
 use armor_core::task::{Folder, RepositoryBase, Task, TaskName, TaskRequest, branch_name};
 use armor_git::{SourceRepository, rename_branch};
 use armor_persistence::StorageError;
@@ -61,7 +62,7 @@ impl Lifecycle {
             None => format!("{} (fork)", from.name).parse()?,
         };
         self.check_network(from.sandbox.network)?;
-        let limits = self.limits_for(from.sandbox.limits).await?;
+        let limits = self.limits_for(AskedLimits::default(), from.sandbox.limits).await?;
         self.parts.images.check(&from.sandbox.image).await?;
         let checkpoint = if let Some(checkpoint) = checkpoint {
             self.parts.registry.checkpoint(&from.id, &checkpoint).await?

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use armor_core::sandbox::Limits;
+use armor_core::sandbox::{AskedLimits, Limits};
 
 use crate::{Lifecycle, LifecycleError};
 
@@ -11,27 +11,33 @@ use crate::{Lifecycle, LifecycleError};
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 impl Lifecycle {
-    /// The limits of a new task that is to have these, if a sandbox can live with them, the settings let it
-    /// have them, and the engine, if it answers, has as much.
+    /// The limits of a new task: those that were `asked` for, if a sandbox can live with them, the settings
+    /// let it have them, and the engine, if it answers, has as much; for the others `defaults`, or what the
+    /// engine has, if that is less.
     ///
     /// # Errors
     /// When one of that is not so.
-    pub(crate) async fn limits_for(&self, asked: Limits) -> Result<Limits, LifecycleError> {
-        if let Some((name, asked, most)) = asked.check()?.above(self.settings.most) {
+    pub(crate) async fn limits_for(
+        &self,
+        asked: AskedLimits,
+        defaults: Limits,
+    ) -> Result<Limits, LifecycleError> {
+        let limits = asked.or(defaults).check()?;
+        if let Some((name, asked, most)) = limits.above(self.settings.most) {
             return Err(LifecycleError::LimitRefused { name, asked, most });
         }
         match tokio::time::timeout(ANSWER_LIMIT, self.parts.runtime.capacity()).await {
             Ok(Ok(capacity)) => {
-                let limits = capacity.lower(asked, self.default_limits());
+                let limits = asked.or(capacity.lower(defaults));
                 capacity.check(limits)?;
                 Ok(limits)
             }
             Ok(Err(error)) => {
                 let cause = armor_core::error::chain(&error);
                 tracing::debug!(cause, "what the engine has is not known yet");
-                Ok(asked)
+                Ok(limits)
             }
-            Err(_) => Ok(asked),
+            Err(_) => Ok(limits),
         }
     }
 
@@ -40,8 +46,7 @@ impl Lifecycle {
     ///
     /// # Errors
     /// When the runtime does not say what it has.
-    pub(crate) async fn limits_in_force(&self, asked: Limits) -> Result<Limits, LifecycleError> {
-        let capacity = self.parts.runtime.capacity().await?;
-        Ok(capacity.lower(asked, asked))
+    pub(crate) async fn limits_in_force(&self, limits: Limits) -> Result<Limits, LifecycleError> {
+        Ok(self.parts.runtime.capacity().await?.lower(limits))
     }
 }

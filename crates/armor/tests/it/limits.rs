@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use armor::CreateTask;
 use armor_core::error::{Code, Diagnostic};
-use armor_core::sandbox::Limits;
+use armor_core::sandbox::AskedLimits;
 use armor_testkit::{Home, require_engine};
 
 use crate::support::{attached, open, sh};
@@ -12,6 +12,14 @@ use crate::support::{attached, open, sh};
 /// More than any machine has: the most that can be asked for.
 const CPU_MILLIS: u32 = 1 << 20;
 const MEMORY_MIB: u32 = 1 << 22;
+
+/// Of one thing each.
+const TOO_MUCH: [AskedLimits; 2] = [
+    AskedLimits { cpu_millis: Some(CPU_MILLIS), ..NOTHING },
+    AskedLimits { memory_mib: Some(MEMORY_MIB), ..NOTHING },
+];
+const NOTHING: AskedLimits =
+    AskedLimits { memory_mib: None, cpu_millis: None, pids: None, open_files: None, tmp_mib: None };
 
 #[tokio::test]
 async fn engine_a_task_that_asks_for_more_than_there_is_is_refused_and_nothing_of_it_stays() {
@@ -22,13 +30,10 @@ async fn engine_a_task_that_asks_for_more_than_there_is_is_refused_and_nothing_o
     let armor = open(&home).await;
     let (lifecycle, repository) = (armor.lifecycle(), home.repository());
     let before = repository.git(&["for-each-ref"]);
-    let little = lifecycle.default_limits();
-    for limits in
-        [Limits { cpu_millis: CPU_MILLIS, ..little }, Limits { memory_mib: MEMORY_MIB, ..little }]
-    {
+    for limits in TOO_MUCH {
         let mut request = CreateTask::named("a task".parse().unwrap());
         request.workspace = Some(repository.path().to_owned());
-        request.limits = Some(limits);
+        request.limits = limits;
         let error = lifecycle.create(request).await.unwrap_err();
         assert_eq!(error.code(), Code::EngineUnsupported, "{error}");
         assert!(error.next_step().unwrap().starts_with("Ask for less"), "{error}");
@@ -54,6 +59,13 @@ async fn engine_a_task_that_asks_for_nothing_has_at_most_what_there_is() {
     for limits in [task.sandbox.limits, figures[0].limits] {
         assert_eq!(limits.cpu_millis, there.cpu_millis);
         assert_eq!(Some(limits.memory_mib), there.memory_mib);
+    }
+    // What somebody asks for in words is refused, though it is no more than what all have.
+    for limits in TOO_MUCH {
+        let mut request = CreateTask::named("another task".parse().unwrap());
+        request.limits = limits;
+        let error = lifecycle.create(request).await.unwrap_err();
+        assert_eq!(error.code(), Code::EngineUnsupported, "{error}");
     }
     lifecycle.delete(task.id.as_str(), true).await.unwrap();
     armor.close().await;

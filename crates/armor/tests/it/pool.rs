@@ -209,7 +209,7 @@ async fn engine_tasks_of_another_kind_get_no_sandbox_of_the_pool() {
         (0..3).map(|_| CreateTask::named("a task".parse().unwrap())).collect();
     requests[1].workspace = Some(other.path().to_owned());
     requests[2].workspace = Some(repository.path().to_owned());
-    requests[2].limits = Some(armor::sandbox::Limits { pids: 100, ..Default::default() });
+    requests[2].limits.pids = Some(100);
     for request in requests {
         let task = place.armor.lifecycle().create(request).await.unwrap();
         assert_ne!(task.id.as_str(), pooled);

@@ -1,7 +1,7 @@
 //! `create-task`
 
 use armor_core::network::{NetworkPolicy, rules};
-use armor_core::sandbox::Limits;
+use armor_core::sandbox::AskedLimits;
 use armor_core::task::{Metadata, WorkspaceMode};
 use armor_lifecycle::CreateTask;
 use futures_util::FutureExt;
@@ -64,12 +64,11 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(call: Call) -> Result<Outcome, CommandError> {
     let arguments = &call.arguments;
-    let defaults = call.context.configuration.settings().sandbox_request().limits;
-    let limits = Limits {
-        memory_mib: arguments.number("memory-mib")?.unwrap_or(defaults.memory_mib),
-        cpu_millis: arguments.number("cpu-millis")?.unwrap_or(defaults.cpu_millis),
-        pids: arguments.number("pids")?.unwrap_or(defaults.pids),
-        ..defaults
+    let limits = AskedLimits {
+        memory_mib: arguments.number("memory-mib")?,
+        cpu_millis: arguments.number("cpu-millis")?,
+        pids: arguments.number("pids")?,
+        ..AskedLimits::default()
     };
     let allowed = arguments.all("allow").iter().map(|text| rules(text));
     let allowed: Vec<_> = allowed.collect::<Result<_, _>>()?;
@@ -86,7 +85,7 @@ async fn run(call: Call) -> Result<Outcome, CommandError> {
         image: arguments.get("image").map(str::parse).transpose()?,
         network: arguments.get("network").map(str::parse).transpose()?,
         rules: NetworkPolicy { allow: allowed.concat(), deny: Vec::new() },
-        limits: Some(limits),
+        limits,
     };
     let task = call.context.lifecycle.create(request).await?;
     Outcome::well(&TaskView::from(&task), render::task(&task))

@@ -12,22 +12,13 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// The limits that a sandbox has here. What no task has to ask for, since it has it by `defaults`, is as
-    /// much as there is where that is less; what was asked for beyond that stays as it is, for
-    /// [`Self::check`].
+    /// These limits, or as much as there is where that is less.
     #[must_use]
-    pub fn lower(self, asked: Limits, defaults: Limits) -> Limits {
-        let lower = |asked: u32, default: u32, has: u32| {
-            if asked > default { asked } else { asked.min(has) }
-        };
+    pub fn lower(self, limits: Limits) -> Limits {
         Limits {
-            memory_mib: lower(
-                asked.memory_mib,
-                defaults.memory_mib,
-                self.memory_mib.unwrap_or(u32::MAX),
-            ),
-            cpu_millis: lower(asked.cpu_millis, defaults.cpu_millis, self.cpu_millis),
-            ..asked
+            memory_mib: self.memory_mib.map_or(limits.memory_mib, |has| limits.memory_mib.min(has)),
+            cpu_millis: limits.cpu_millis.min(self.cpu_millis),
+            ..limits
         }
     }
 
@@ -59,28 +50,24 @@ mod tests {
     const SMALL: Capacity = Capacity { cpu_millis: 1_000, memory_mib: Some(1_024) };
 
     #[test]
-    fn what_nobody_asked_for_is_as_much_as_there_is() {
-        let defaults = Limits::default();
-        let limits = SMALL.lower(defaults, defaults);
-        assert_eq!(limits, Limits { cpu_millis: 1_000, memory_mib: 1_024, ..defaults });
-        assert!(SMALL.check(limits).is_ok());
-        let less = Limits { cpu_millis: 500, memory_mib: 256, ..defaults };
-        assert_eq!(SMALL.lower(less, defaults), less);
+    fn limits_are_lowered_to_what_there_is() {
+        let limits = Limits::default();
+        let lowered = SMALL.lower(limits);
+        assert_eq!(lowered, Limits { cpu_millis: 1_000, memory_mib: 1_024, ..limits });
+        assert!(SMALL.check(lowered).is_ok());
+        let less = Limits { cpu_millis: 500, memory_mib: 256, ..limits };
+        assert_eq!(SMALL.lower(less), less);
         let silent = Capacity { memory_mib: None, ..SMALL };
-        assert_eq!(silent.lower(defaults, defaults).memory_mib, defaults.memory_mib);
-        assert!(silent.check(silent.lower(defaults, defaults)).is_ok());
+        assert_eq!(silent.lower(limits).memory_mib, limits.memory_mib);
+        assert!(silent.check(silent.lower(limits)).is_ok());
     }
 
     #[test]
-    fn what_was_asked_for_and_is_not_there_is_refused() {
-        let defaults = Limits { cpu_millis: 500, memory_mib: 512, ..Limits::default() };
-        for asked in
-            [Limits { cpu_millis: 1_001, ..defaults }, Limits { memory_mib: 1_025, ..defaults }]
-        {
-            assert_eq!(SMALL.lower(asked, defaults), asked);
-            assert!(matches!(SMALL.check(asked), Err(RuntimeError::Unsupported { .. })));
-        }
-        let all = Limits { cpu_millis: 1_000, memory_mib: 1_024, ..defaults };
+    fn what_is_not_there_is_refused() {
+        let all = Limits { cpu_millis: 1_000, memory_mib: 1_024, ..Limits::default() };
         assert!(SMALL.check(all).is_ok());
+        for more in [Limits { cpu_millis: 1_001, ..all }, Limits { memory_mib: 1_025, ..all }] {
+            assert!(matches!(SMALL.check(more), Err(RuntimeError::Unsupported { .. })));
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod capacity;
 mod fields;
 mod input;
+mod limits;
 mod orphan;
 mod runtime;
 mod share;
@@ -11,8 +12,9 @@ mod spec;
 mod terminal;
 
 pub use capacity::Capacity;
-pub use fields::{ImageName, InvalidSandboxField, Limits, NetworkMode};
+pub use fields::{ImageName, InvalidSandboxField, NetworkMode};
 pub use input::{Input, InputSource, InputStream};
+pub use limits::{AskedLimits, Limits};
 pub use orphan::{Belonging, OrphanCause};
 pub use runtime::{
     CommandEnd, CommandExit, CommandProgress, Egress, ExecRequest, Images, OutputChunk,

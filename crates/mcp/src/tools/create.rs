@@ -3,7 +3,7 @@
 use armor_commands::wire::TaskView;
 use armor_core::error::Report;
 use armor_core::network::NetworkPolicy;
-use armor_core::sandbox::{Limits, NetworkMode};
+use armor_core::sandbox::{AskedLimits, NetworkMode};
 use armor_core::task::{Folder, Metadata, Task, WorkspaceMode};
 use armor_lifecycle::CreateTask;
 use schemars::JsonSchema;
@@ -60,6 +60,13 @@ struct LimitArguments {
     tmp_mib: Option<u32>,
 }
 
+impl From<LimitArguments> for AskedLimits {
+    fn from(asked: LimitArguments) -> Self {
+        let LimitArguments { memory_mib, cpu_millis, pids, open_files, tmp_mib } = asked;
+        Self { memory_mib, cpu_millis, pids, open_files, tmp_mib }
+    }
+}
+
 pub(super) fn tool() -> Registered {
     let words = Words {
         name: "create_task_sandbox",
@@ -72,7 +79,7 @@ pub(super) fn tool() -> Registered {
 }
 
 async fn run(call: Call, arguments: Arguments) -> Result<Reply, Report> {
-    let request = request(&call, arguments)?;
+    let request = request(arguments)?;
     let task = call.lifecycle.create(request).await.map_err(report)?;
     let text = format!(
         "Created task {} on {}. Next: attach_agent_to_task with this task_id.",
@@ -96,7 +103,7 @@ fn workspace(task: &Task) -> String {
     }
 }
 
-fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
+fn request(arguments: Arguments) -> Result<CreateTask, Report> {
     let owner = arguments.owner.as_deref().map(str::parse).transpose().map_err(report)?;
     let metadata = match arguments.metadata {
         None => Metadata::default(),
@@ -117,16 +124,6 @@ fn request(call: &Call, arguments: Arguments) -> Result<CreateTask, Report> {
         network: arguments.network.as_deref().map(str::parse).transpose().map_err(report)?,
         // What an agent may reach is for a person to say.
         rules: NetworkPolicy::default(),
-        limits: arguments.limits.map(|asked| limits(&asked, call.lifecycle.default_limits())),
+        limits: arguments.limits.unwrap_or_default().into(),
     })
-}
-
-fn limits(asked: &LimitArguments, defaults: Limits) -> Limits {
-    Limits {
-        memory_mib: asked.memory_mib.unwrap_or(defaults.memory_mib),
-        cpu_millis: asked.cpu_millis.unwrap_or(defaults.cpu_millis),
-        pids: asked.pids.unwrap_or(defaults.pids),
-        open_files: asked.open_files.unwrap_or(defaults.open_files),
-        tmp_mib: asked.tmp_mib.unwrap_or(defaults.tmp_mib),
-    }
 }
