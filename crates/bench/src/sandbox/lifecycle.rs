@@ -39,17 +39,21 @@ async fn measure_in(place: &Place, lifecycle: &Lifecycle, amount: Amount) -> Out
     let commands = amount.sandboxes * amount.commands;
     for round in 0..=amount.rounds {
         measured.commands_of_each(place, lifecycle, &task, &bare, (round, commands)).await?;
-        for turn in 0..amount.sandboxes {
-            Box::pin(measured.first_of_each(place, lifecycle, round + turn)).await?;
-        }
         if round == 0 {
             // That was the warm-up.
             measured.execute.forget();
-            measured.first.forget();
         }
     }
     lifecycle.delete(task.id.as_str(), true).await?;
     place.bare.remove(&bare).await?;
+    for round in 0..=amount.rounds {
+        for turn in 0..amount.sandboxes {
+            Box::pin(measured.first_of_each(place, lifecycle, round + turn)).await?;
+        }
+        if round == 0 {
+            measured.first.forget();
+        }
+    }
     Ok(measured)
 }
 
