@@ -14,12 +14,13 @@ const CPU_MILLIS: u32 = 1 << 20;
 const MEMORY_MIB: u32 = 1 << 22;
 
 /// Of one thing each.
-const TOO_MUCH: [AskedLimits; 2] = [
-    AskedLimits { cpu_millis: Some(CPU_MILLIS), ..NOTHING },
-    AskedLimits { memory_mib: Some(MEMORY_MIB), ..NOTHING },
-];
-const NOTHING: AskedLimits =
-    AskedLimits { memory_mib: None, cpu_millis: None, pids: None, open_files: None, tmp_mib: None };
+fn too_much() -> [AskedLimits; 2] {
+    let nothing = AskedLimits::default();
+    [
+        AskedLimits { cpu_millis: Some(CPU_MILLIS), ..nothing },
+        AskedLimits { memory_mib: Some(MEMORY_MIB), ..nothing },
+    ]
+}
 
 #[tokio::test]
 async fn engine_a_task_that_asks_for_more_than_there_is_is_refused_and_nothing_of_it_stays() {
@@ -30,7 +31,7 @@ async fn engine_a_task_that_asks_for_more_than_there_is_is_refused_and_nothing_o
     let armor = open(&home).await;
     let (lifecycle, repository) = (armor.lifecycle(), home.repository());
     let before = repository.git(&["for-each-ref"]);
-    for limits in TOO_MUCH {
+    for limits in too_much() {
         let mut request = CreateTask::named("a task".parse().unwrap());
         request.workspace = Some(repository.path().to_owned());
         request.limits = limits;
@@ -61,7 +62,7 @@ async fn engine_a_task_that_asks_for_nothing_has_at_most_what_there_is() {
         assert_eq!(Some(limits.memory_mib), there.memory_mib);
     }
     // What somebody asks for in words is refused, though it is no more than what all have.
-    for limits in TOO_MUCH {
+    for limits in too_much() {
         let mut request = CreateTask::named("another task".parse().unwrap());
         request.limits = limits;
         let error = lifecycle.create(request).await.unwrap_err();

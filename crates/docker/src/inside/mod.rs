@@ -255,12 +255,12 @@ impl Inside {
     }
 }
 
-/// A sandbox that runs, and whose runner cannot be spoken to.
 async fn exchange(connection: &mut Connection, request: &Request) -> Result<Answer, RunnerError> {
     connection.ask(request, &[]).await?;
     connection.answer().await
 }
 
+/// A sandbox that runs, and whose runner cannot be spoken to.
 pub(crate) fn unreachable(sandbox: &SandboxId, error: RunnerError) -> RuntimeError {
     RuntimeError::Unreachable { sandbox: sandbox.to_string(), source: Box::new(error) }
 }
